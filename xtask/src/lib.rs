@@ -1,1 +1,3 @@
-//! stub
+//! The parts of `xtask` that tests use too: the Postfix lab.
+
+pub mod lab;

@@ -1,2 +1,61 @@
-//! stub
-fn main() {}
+//! relayca: a private certificate authority that lets internal mail servers relay through Postfix.
+//!
+//! In: arguments. Out: an exit code. This file prepares the process (no core dumps, interrupts tidy up),
+//! hands over to a command and prints how it ended.
+
+mod cli;
+mod commands;
+mod dates;
+mod disk;
+mod failure;
+mod home;
+mod hosts;
+mod issuing;
+mod pieces;
+mod printer;
+mod process;
+mod run;
+mod secrets;
+mod settings;
+mod steps;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+use crate::run::Run;
+
+fn main() -> ExitCode {
+    process::keep_secrets_in_memory();
+    process::tidy_up_on_interrupt();
+    let cli = Cli::parse();
+    let run = Run::new(cli.global);
+    match dispatch(&run, &cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            run.printer.failure(&failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(run: &Run, command: &Command) -> Result<u8, Failure> {
+    match command {
+        Command::Init(arguments) => commands::init::run(run, arguments)?,
+        Command::Issue(arguments) => commands::issue::run(run, arguments)?,
+        Command::List(arguments) => commands::list::run(run, arguments)?,
+        Command::Show(arguments) => commands::show::run(run, arguments)?,
+        Command::Map(arguments) => commands::map::run(run, arguments)?,
+        Command::Fingerprint(arguments) => commands::fingerprint::run(run, arguments)?,
+        Command::Snippet(arguments) => commands::snippet::run(run, arguments)?,
+        Command::Bundle(arguments) => commands::bundle::run(run, arguments)?,
+        Command::Passphrase(arguments) => commands::passphrase::run(run, arguments)?,
+        Command::Open(arguments) => commands::open::run(run, arguments)?,
+        Command::Verify(arguments) => return commands::verify::run(run, arguments),
+        Command::Completions(arguments) => commands::completions::run(run, arguments)?,
+        Command::Man(arguments) => commands::man::run(run, arguments)?,
+    }
+    Ok(0)
+}

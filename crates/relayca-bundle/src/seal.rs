@@ -1,0 +1,483 @@
+//! Sealing and opening age files (<https://c2sp.org/age>).
+//!
+//! In come bytes and whom they are for, or a sealed file and who opens it; out comes the other. It refuses to know what
+//! the bytes mean and where they are kept. All is in memory: bundles are small, and a half-written age file is no file.
+
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zeroize::Zeroizing;
+
+use crate::identity::{Attempt, Identities};
+use crate::passphrase::Passphrase;
+use crate::prompt::{Asked, Prompt, printable};
+use crate::recipient::{Recipient, RecipientKey};
+use crate::stretch::{Unwrap, Wrap};
+
+/// scrypt work factor for what a person thought up: 2^18, about a second and 256 MiB, the default of stock `age -p`.
+pub const ADMIN_WORK_FACTOR: u8 = 18;
+
+/// The highest work factor opened: 2^22, about 16 seconds and 4 GiB, the limit of stock `age -d`.
+pub const MAX_WORK_FACTOR: u8 = 22;
+
+/// scrypt work factor for generated passphrases. Stretching makes each guess dearer; ten random words are 110 bits, which
+/// nobody guesses at any price, so the cheapest factor that the format has will do.
+pub const GENERATED_WORK_FACTOR: u8 = 1;
+
+/// The most that is opened: 64 MiB.
+pub const MAX_SEALED_BYTES: usize = 64 << 20;
+
+/// The most recipients that one file is sealed to.
+pub const MAX_RECIPIENTS: usize = 64;
+
+/// A header is parsed anew for each of its lines, so its length is bounded before; 64 of the largest recipients fit.
+const MAX_HEADER_BYTES: usize = 128 << 10;
+
+const MAGIC: &[u8] = b"age-encryption.org/";
+const ARMOR_BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
+const ARMOR_END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
+
+/// Whom to seal to. age allows recipients or one passphrase, never both.
+#[derive(Clone, Copy)]
+pub enum SealTo<'a> {
+    /// Each of them alone can open it.
+    Recipients {
+        /// At least one, at most [`MAX_RECIPIENTS`].
+        recipients: &'a [Recipient],
+        /// Who answers a plugin; [`crate::no_prompt`] where there are none.
+        prompt: &'a Arc<dyn Prompt>,
+    },
+    /// Whoever knows the passphrase.
+    Passphrase {
+        /// The passphrase.
+        passphrase: &'a Passphrase,
+        /// [`ADMIN_WORK_FACTOR`] or, for a generated passphrase, [`GENERATED_WORK_FACTOR`]; at most [`MAX_WORK_FACTOR`].
+        work_factor: u8,
+    },
+}
+
+/// What to open with.
+#[derive(Clone, Copy)]
+pub enum OpenWith<'a> {
+    /// Identities, tried in the order: clear keys, locked SSH keys, locked files, plugins.
+    Identities(&'a Identities),
+    /// A passphrase.
+    Passphrase(&'a Passphrase),
+}
+
+/// Seals bytes into a binary age file that stock `age -d` opens.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal(plain: &[u8], to: &SealTo<'_>) -> Result<Vec<u8>, SealError> {
+    // Header, nonce and a 16-byte tag for each 64 KiB, generously.
+    let overhead = 1024 + plain.len() / 2048;
+    if plain.len() + overhead + MAX_HEADER_BYTES > MAX_SEALED_BYTES {
+        return Err(SealError::TooLarge);
+    }
+    let encryptor = match to {
+        SealTo::Passphrase {
+            passphrase,
+            work_factor,
+        } => {
+            if !(1..=MAX_WORK_FACTOR).contains(work_factor) {
+                return Err(SealError::WorkFactor {
+                    work_factor: *work_factor,
+                });
+            }
+            let wrap = Wrap::new(passphrase, *work_factor).ok_or(SealError::Randomness)?;
+            age::Encryptor::with_recipients(std::iter::once(&wrap as &dyn age::Recipient))
+        }
+        SealTo::Recipients { recipients, prompt } => {
+            if recipients.is_empty() {
+                return Err(SealError::NoRecipients);
+            }
+            if recipients.len() > MAX_RECIPIENTS {
+                return Err(SealError::TooManyRecipients);
+            }
+            let keys = recipient_keys(recipients, prompt)?;
+            age::Encryptor::with_recipients(keys.iter().map(RecipientRef::as_age))
+        }
+    }
+    .map_err(encrypt_error)?;
+    let mut sealed = Vec::with_capacity(plain.len() + overhead);
+    let mut writer = encryptor
+        .wrap_output(&mut sealed)
+        .map_err(|_| SealError::Writing)?;
+    writer
+        .write_all(plain)
+        .and_then(|()| writer.finish().map(|_| ()))
+        .map_err(|_| SealError::Writing)?;
+    // Only a plugin could write so much; what cannot be opened again must not be written.
+    header_fits(&sealed).map_err(|_| SealError::TooManyRecipients)?;
+    Ok(sealed)
+}
+
+/// A recipient as age wants it, borrowed where it can be.
+enum RecipientRef<'a> {
+    Own(&'a dyn age::Recipient),
+    Plugin(Box<dyn age::Recipient>),
+}
+
+impl RecipientRef<'_> {
+    fn as_age(&self) -> &dyn age::Recipient {
+        match self {
+            Self::Own(own) => *own,
+            Self::Plugin(plugin) => plugin.as_ref(),
+        }
+    }
+}
+
+/// Native and SSH recipients one by one; those of one plugin together, so that it runs once.
+fn recipient_keys<'a>(
+    recipients: &'a [Recipient],
+    prompt: &Arc<dyn Prompt>,
+) -> Result<Vec<RecipientRef<'a>>, SealError> {
+    let mut keys = Vec::with_capacity(recipients.len());
+    let mut plugins: Vec<(&str, Vec<age::plugin::Recipient>)> = Vec::new();
+    for recipient in recipients {
+        keys.push(RecipientRef::Own(match &recipient.key {
+            RecipientKey::Native(key) => key,
+            RecipientKey::Ssh(key) => key,
+            RecipientKey::Tag(key) => key,
+            RecipientKey::TagPq(key) => key.as_ref(),
+            RecipientKey::Plugin(key) => {
+                match plugins.iter_mut().find(|(name, _)| *name == key.plugin()) {
+                    Some((_, group)) => group.push(key.clone()),
+                    None => plugins.push((key.plugin(), vec![key.clone()])),
+                }
+                continue;
+            }
+        }));
+    }
+    for (name, group) in plugins {
+        let plugin =
+            age::plugin::RecipientPluginV1::new(name, &group, &[], Asked(Arc::clone(prompt)))
+                .map_err(|_| SealError::PluginMissing {
+                    plugin: name.to_owned(),
+                })?;
+        keys.push(RecipientRef::Plugin(Box::new(plugin)));
+    }
+    Ok(keys)
+}
+
+fn encrypt_error(error: age::EncryptError) -> SealError {
+    match error {
+        age::EncryptError::MissingRecipients => SealError::NoRecipients,
+        age::EncryptError::IncompatibleRecipients { .. }
+        | age::EncryptError::InvalidRecipientLabels(_)
+        | age::EncryptError::MixedRecipientAndPassphrase => SealError::IncompatibleRecipients,
+        // Only plugins do IO before the output begins.
+        other => SealError::Plugin {
+            message: printable(&other.to_string()),
+        },
+    }
+}
+
+/// Opens an age file, binary or armored.
+///
+/// # Errors
+/// [`OpenError`], telling apart what is not an age file, what is damaged, what needs another key, and what prevented a key
+/// from being used. Nothing of the content is given unless all of it is authentic.
+pub fn open(sealed: &[u8], with: &OpenWith<'_>) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let binary = binary(sealed)?;
+    let decryptor = decryptor(&binary)?;
+    let troubles = Mutex::new(Vec::new());
+    let reader = match with {
+        OpenWith::Passphrase(_) if !decryptor.is_scrypt() => return Err(OpenError::NeedsIdentity),
+        OpenWith::Identities(_) if decryptor.is_scrypt() => return Err(OpenError::NeedsPassphrase),
+        OpenWith::Passphrase(passphrase) => {
+            let unwrap = Unwrap {
+                passphrase,
+                max_work_factor: MAX_WORK_FACTOR,
+            };
+            decryptor.decrypt(std::iter::once(&unwrap as &dyn age::Identity))
+        }
+        OpenWith::Identities(identities) => {
+            let keys = identities.in_order();
+            let attempts: Vec<Attempt<'_>> = keys
+                .iter()
+                .map(|key| Attempt {
+                    key,
+                    troubles: &troubles,
+                })
+                .collect();
+            decryptor.decrypt(attempts.iter().map(|a| a as &dyn age::Identity))
+        }
+    };
+    let mut reader = reader.map_err(|error| match error {
+        age::DecryptError::DecryptionFailed if matches!(with, OpenWith::Passphrase(_)) => {
+            OpenError::WrongPassphrase
+        }
+        age::DecryptError::ExcessiveWork { required, .. } => OpenError::ExcessiveWork { required },
+        age::DecryptError::NoMatchingKeys => {
+            // A key that could not be tried is the likelier one to be meant.
+            let mut noted = troubles
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner);
+            if noted.is_empty() {
+                OpenError::WrongKey
+            } else {
+                noted.swap_remove(0)
+            }
+        }
+        _ => OpenError::Damaged,
+    })?;
+    // The plain text is shorter than the file, so this vector never grows and leaves no copies behind.
+    let mut plain = Zeroizing::new(Vec::with_capacity(binary.len()));
+    reader.read_to_end(&mut plain).map_err(|e| match e.kind() {
+        std::io::ErrorKind::UnexpectedEof => OpenError::Truncated,
+        _ => OpenError::Damaged,
+    })?;
+    Ok(plain)
+}
+
+/// Whether an age file is sealed with a passphrase; if not, identities open it.
+///
+/// # Errors
+/// [`OpenError`] for what is not an age file, or a damaged one.
+pub fn sealed_with_passphrase(sealed: &[u8]) -> Result<bool, OpenError> {
+    let binary = binary(sealed)?;
+    Ok(decryptor(&binary)?.is_scrypt())
+}
+
+/// Whether bytes begin like an age file, armored or not.
+pub(crate) fn looks_like_age(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC) || is_armored(bytes)
+}
+
+fn is_armored(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(ARMOR_BEGIN)
+}
+
+/// The binary form of an age file.
+fn binary(sealed: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, OpenError> {
+    if sealed.len() > MAX_SEALED_BYTES {
+        return Err(OpenError::TooLarge);
+    }
+    if sealed.is_empty() {
+        return Err(OpenError::Truncated);
+    }
+    if !is_armored(sealed) {
+        return Ok(sealed.into());
+    }
+    let text = sealed.trim_ascii();
+    if !text.ends_with(ARMOR_END) {
+        return Err(OpenError::Truncated);
+    }
+    let mut decoded = Vec::with_capacity(text.len() / 4 * 3);
+    age::armor::ArmoredReader::new(text)
+        .read_to_end(&mut decoded)
+        .map_err(|_| OpenError::Damaged)?;
+    Ok(decoded.into())
+}
+
+fn decryptor(binary: &[u8]) -> Result<age::Decryptor<&[u8]>, OpenError> {
+    if !binary.starts_with(MAGIC) {
+        let cut = MAGIC.starts_with(binary);
+        return Err(if cut {
+            OpenError::Truncated
+        } else {
+            OpenError::NotAge
+        });
+    }
+    header_fits(binary)?;
+    age::Decryptor::new_buffered(binary).map_err(|error| match error {
+        age::DecryptError::UnknownFormat => OpenError::UnknownVersion,
+        age::DecryptError::Io(_) => OpenError::Truncated,
+        _ => OpenError::Damaged,
+    })
+}
+
+/// Whether the header ends within its bound. The last line of a header begins with `---`.
+fn header_fits(binary: &[u8]) -> Result<(), OpenError> {
+    let start = &binary[..binary.len().min(MAX_HEADER_BYTES)];
+    if start.windows(4).any(|w| w == b"\n---") {
+        Ok(())
+    } else if binary.len() <= MAX_HEADER_BYTES {
+        // Another version may have another header; let the parser tell.
+        if start.starts_with(b"age-encryption.org/v1\n") {
+            Err(OpenError::Truncated)
+        } else {
+            Ok(())
+        }
+    } else {
+        Err(OpenError::Damaged)
+    }
+}
+
+/// Why something cannot be sealed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// Sealed to nobody.
+    #[error("there is no recipient to seal to")]
+    NoRecipients,
+    /// More than [`MAX_RECIPIENTS`], or recipients whose stanzas are too large together.
+    #[error("there are too many recipients to seal to")]
+    TooManyRecipients,
+    /// Recipients that declare that they do not go together, such as post-quantum ones with others.
+    #[error("the recipients cannot be combined")]
+    IncompatibleRecipients,
+    /// A work factor outside 1 to [`MAX_WORK_FACTOR`].
+    #[error("the scrypt work factor {work_factor} is not between 1 and {MAX_WORK_FACTOR}")]
+    WorkFactor {
+        /// The one given.
+        work_factor: u8,
+    },
+    /// Over 64 MiB.
+    #[error("the content is larger than 64 MiB")]
+    TooLarge,
+    /// A plugin that is not in `PATH`.
+    #[error("the plugin `age-plugin-{plugin}` was not found")]
+    PluginMissing {
+        /// Its name.
+        plugin: String,
+    },
+    /// What a plugin reported.
+    #[error("an age plugin failed: {message}")]
+    Plugin {
+        /// In its words.
+        message: String,
+    },
+    /// The operating system's random generator failed.
+    #[error("the system gave no random bytes")]
+    Randomness,
+    /// Writing to memory failed.
+    #[error("the sealed file cannot be written")]
+    Writing,
+}
+
+impl SealError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoRecipients => {
+                Some("give a recipient (`age1...`, `ssh-ed25519 AAAA...`) or a passphrase".into())
+            }
+            Self::TooManyRecipients => Some(format!("seal to at most {MAX_RECIPIENTS} recipients")),
+            Self::IncompatibleRecipients => {
+                Some("seal to post-quantum recipients only, or to none of them".into())
+            }
+            Self::PluginMissing { plugin } => Some(format!(
+                "install `age-plugin-{plugin}` into a directory of PATH"
+            )),
+            Self::Plugin { .. } => {
+                Some("run again with AGEDEBUG=plugin in the environment to see what it says".into())
+            }
+            Self::WorkFactor { .. } | Self::TooLarge | Self::Randomness | Self::Writing => None,
+        }
+    }
+}
+
+/// Why a sealed file cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Over 64 MiB.
+    #[error("the file is larger than 64 MiB")]
+    TooLarge,
+    /// Something else.
+    #[error("the file is not an age file")]
+    NotAge,
+    /// age, but not version 1.
+    #[error("the file is in a newer age format")]
+    UnknownVersion,
+    /// The end is missing, certainly.
+    #[error("the age file is cut short")]
+    Truncated,
+    /// It does not authenticate: altered, or cut within its last part (age cannot tell these apart).
+    #[error("the age file was altered or cut short")]
+    Damaged,
+    /// Sealed to others.
+    #[error("none of the identities opens the age file")]
+    WrongKey,
+    /// Not this passphrase.
+    #[error("the passphrase does not open the age file")]
+    WrongPassphrase,
+    /// Identities were given, a passphrase is needed.
+    #[error("the age file is sealed with a passphrase")]
+    NeedsPassphrase,
+    /// A passphrase was given, an identity is needed.
+    #[error("the age file is sealed to recipients")]
+    NeedsIdentity,
+    /// It asks for more work than [`MAX_WORK_FACTOR`].
+    #[error("the age file asks for scrypt work factor {required}, more than {MAX_WORK_FACTOR}")]
+    ExcessiveWork {
+        /// The factor asked for.
+        required: u8,
+    },
+    /// An identity with a passphrase, and nobody to ask.
+    #[error("the identity `{name}` is locked by a passphrase")]
+    IdentityLocked {
+        /// The identity file.
+        name: String,
+    },
+    /// The passphrase of an identity was wrong.
+    #[error("the passphrase does not unlock the identity `{name}`")]
+    WrongIdentityPassphrase {
+        /// The identity file.
+        name: String,
+    },
+    /// An encrypted identity file with something else inside.
+    #[error("the identity file `{name}` cannot be used: {problem}")]
+    IdentityFile {
+        /// The identity file.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A plugin that is not in `PATH`.
+    #[error("the plugin `age-plugin-{plugin}` was not found")]
+    PluginMissing {
+        /// Its name.
+        plugin: String,
+    },
+    /// What a plugin reported.
+    #[error("the plugin `age-plugin-{plugin}` failed: {message}")]
+    Plugin {
+        /// Its name.
+        plugin: String,
+        /// In its words.
+        message: String,
+    },
+}
+
+impl OpenError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::TooLarge | Self::NotAge => {
+                Some("check that it is the file that relayca or `age` wrote".into())
+            }
+            Self::UnknownVersion => Some("open it with a newer `age`".into()),
+            Self::Truncated | Self::Damaged => {
+                Some("copy it again, or restore it from a backup".into())
+            }
+            Self::WrongKey => {
+                Some("give the identity that it was sealed to, with `-i FILE`".into())
+            }
+            Self::WrongPassphrase => {
+                Some("check the passphrase; if it is right, the file was altered".into())
+            }
+            Self::NeedsPassphrase => {
+                Some("give the passphrase, on a terminal or with `--passphrase-file FILE`".into())
+            }
+            Self::NeedsIdentity => Some("give an identity with `-i FILE`".into()),
+            Self::ExcessiveWork { .. } => Some("do not trust it; relayca writes at most 18".into()),
+            Self::IdentityLocked { .. } => {
+                Some("run it on a terminal, where the passphrase can be asked".into())
+            }
+            Self::WrongIdentityPassphrase { .. } => {
+                Some("check the passphrase of that identity".into())
+            }
+            Self::IdentityFile { .. } => Some("restore the identity file from a backup".into()),
+            Self::PluginMissing { plugin } => Some(format!(
+                "install `age-plugin-{plugin}` into a directory of PATH"
+            )),
+            Self::Plugin { .. } => {
+                Some("run again with AGEDEBUG=plugin in the environment to see what it says".into())
+            }
+        }
+    }
+}

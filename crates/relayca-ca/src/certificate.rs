@@ -1,0 +1,335 @@
+//! One certificate, read.
+//!
+//! Enters: DER or PEM from anywhere, bounded. Leaves: its fields as plain values, texts made safe to print. Refuses to judge:
+//! `lint` and `verify` do that.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Name;
+
+use crate::extensions::Extensions;
+use crate::name::{AltName, printable};
+use crate::pem_block::{self, PemError};
+use crate::public_key;
+use crate::role::Role;
+use crate::serial::{Serial, SerialError};
+
+/// The largest certificate looked at, in bytes: room for a thousand names.
+const MAX_CERTIFICATE: usize = 64 * 1024;
+/// The largest PEM text looked at, in bytes.
+const MAX_TEXT: usize = 1024 * 1024;
+/// The most characters of a name that are shown.
+const MAX_SHOWN: usize = 400;
+
+/// Why bytes are no certificate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// The bytes are no X.509 certificate in DER, or have something behind it.
+    #[error("this is not a valid certificate")]
+    Malformed,
+    /// The serial number is not positive or too long.
+    #[error("the certificate has an unusable serial number: {0}")]
+    Serial(#[from] SerialError),
+    /// More than 64 KiB, or text of more than 1 MiB.
+    #[error("this is too large for a certificate")]
+    TooLarge,
+    /// The text holds no certificate.
+    #[error("there is no certificate here")]
+    None,
+    /// The text holds several and one is wanted.
+    #[error("there are {0} certificates here, and one is wanted")]
+    Several(usize),
+    /// The text holds something that is no certificate.
+    #[error("there is a `{0}` block among the certificates")]
+    ForeignBlock(String),
+    /// The armour is broken.
+    #[error("{0}")]
+    Armour(String),
+}
+
+impl CertificateError {
+    /// The remedy.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            CertificateError::Malformed => {
+                "give a certificate in PEM or DER; `openssl x509 -text` shows what a file holds"
+            }
+            CertificateError::Armour(_) => "fetch the file again, complete",
+            CertificateError::Several(_) => "give one certificate a file",
+            CertificateError::ForeignBlock(label) if label.ends_with("PRIVATE KEY") => {
+                "keep keys and certificates apart"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// A certificate and what it says.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Certificate {
+    der: Vec<u8>,
+    serial: Serial,
+    subject: String,
+    issuer: String,
+    subject_der: Vec<u8>,
+    issuer_der: Vec<u8>,
+    common_name: Option<String>,
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+    spki_der: Vec<u8>,
+    key_description: String,
+    signature_algorithm: String,
+    version: u32,
+    algorithms_agree: bool,
+    extensions: Extensions,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("serial", &self.serial)
+            .field("subject", &self.subject)
+            .field("issuer", &self.issuer)
+            .field("not_before", &self.not_before)
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Certificate {
+    /// Reads DER with nothing behind it.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        if der.len() > MAX_CERTIFICATE {
+            return Err(CertificateError::TooLarge);
+        }
+        let Ok(([], x509)) = X509Certificate::from_der(der) else {
+            return Err(CertificateError::Malformed);
+        };
+        let validity = x509.validity();
+        let common_name = x509
+            .subject()
+            .iter_common_name()
+            .last()
+            .map(|attribute| match attribute.as_str() {
+                Ok(text) => printable(text, MAX_SHOWN),
+                Err(_) => String::new(),
+            });
+        Ok(Certificate {
+            serial: Serial::from_der_integer(x509.raw_serial())?,
+            subject: shown_name(x509.subject()),
+            issuer: shown_name(x509.issuer()),
+            subject_der: x509.subject().as_raw().to_vec(),
+            issuer_der: x509.issuer().as_raw().to_vec(),
+            common_name,
+            not_before: validity.not_before.to_datetime(),
+            not_after: validity.not_after.to_datetime(),
+            spki_der: x509.public_key().raw.to_vec(),
+            key_description: public_key::describe(x509.public_key()),
+            signature_algorithm: x509.signature_algorithm.algorithm.to_id_string(),
+            version: x509.version().0 + 1,
+            algorithms_agree: x509.signature_algorithm == x509.tbs_certificate.signature,
+            extensions: Extensions::read(&x509),
+            der: der.to_vec(),
+        })
+    }
+
+    /// Reads PEM text with exactly one certificate in it and nothing else.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn from_pem(text: &str) -> Result<Self, CertificateError> {
+        let mut all = Certificate::all_from_pem(text)?;
+        match (all.pop(), all.len()) {
+            (Some(only), 0) => Ok(only),
+            (_, others) => Err(CertificateError::Several(others + 1)),
+        }
+    }
+
+    /// Reads PEM text with at least one certificate in it and nothing else, in order.
+    ///
+    /// # Errors
+    /// [`CertificateError`]; one bad block spoils all.
+    pub fn all_from_pem(text: &str) -> Result<Vec<Self>, CertificateError> {
+        if text.len() > MAX_TEXT {
+            return Err(CertificateError::TooLarge);
+        }
+        let blocks = pem_block::read(text.as_bytes())
+            .map_err(|error: PemError| CertificateError::Armour(error.to_string()))?;
+        if blocks.is_empty() {
+            return Err(CertificateError::None);
+        }
+        blocks
+            .into_iter()
+            .map(|block| match block.label.as_str() {
+                "CERTIFICATE" | "X509 CERTIFICATE" => Certificate::from_der(&block.content),
+                _ => Err(CertificateError::ForeignBlock(block.label)),
+            })
+            .collect()
+    }
+
+    /// The certificate, DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The certificate, PEM, lines of 64 characters.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        // Armour fails only for a label that is no label.
+        pem_block::write("CERTIFICATE", &self.der)
+            .map(|text| text.as_str().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// The serial number.
+    #[must_use]
+    pub fn serial(&self) -> &Serial {
+        &self.serial
+    }
+
+    /// The subject, readable, safe to print.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The issuer, readable, safe to print.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The last common name of the subject, safe to print.
+    #[must_use]
+    pub fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
+    }
+
+    /// The first moment of validity.
+    #[must_use]
+    pub fn not_before(&self) -> OffsetDateTime {
+        self.not_before
+    }
+
+    /// The last second of validity, itself included (RFC 5280 section 4.1.2.5).
+    #[must_use]
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.not_after
+    }
+
+    /// The SubjectPublicKeyInfo, DER: what a public-key pin is a digest of.
+    #[must_use]
+    pub fn spki_der(&self) -> &[u8] {
+        &self.spki_der
+    }
+
+    /// The subject key identifier.
+    #[must_use]
+    pub fn subject_key_id(&self) -> Option<&[u8]> {
+        self.extensions.subject_key_id.as_deref()
+    }
+
+    /// The key identifier of the authority.
+    #[must_use]
+    pub fn authority_key_id(&self) -> Option<&[u8]> {
+        self.extensions.authority_key_id.as_deref()
+    }
+
+    /// The host names and addresses in the subjectAltName extension, in order. Names of other kinds, wildcards and malformed
+    /// ones are not among them; `lint` reports those.
+    #[must_use]
+    pub fn alt_names(&self) -> &[AltName] {
+        &self.extensions.alt_names
+    }
+
+    /// Whether basicConstraints says CA.
+    #[must_use]
+    pub fn is_ca(&self) -> bool {
+        self.extensions.basic.is_some_and(|basic| basic.ca)
+    }
+
+    /// Whether this certificate, as an authority's, lets the authority certify the name (RFC 5280 section 4.2.1.10; of a
+    /// name permitted beside the domain only the name itself).
+    #[must_use]
+    pub fn permits(&self, name: &AltName) -> bool {
+        self.extensions
+            .constraints
+            .as_ref()
+            .is_none_or(|constraints| constraints.issue(name))
+    }
+
+    /// A short name for the kind of key: `p256`, `rsa2048`, or an object identifier where it has none.
+    #[must_use]
+    pub fn key_description(&self) -> &str {
+        &self.key_description
+    }
+
+    /// The extended key usages by their RFC 5280 names (`serverAuth`) or as object identifiers; empty where the extension is
+    /// missing.
+    #[must_use]
+    pub fn purposes(&self) -> &[String] {
+        self.extensions.purposes.as_deref().unwrap_or_default()
+    }
+
+    /// The role that the extended key usage allows: `None` unless it is exactly one of the two.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        match self.purposes() {
+            [only] => Role::ALL.into_iter().find(|role| role.purpose() == only),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn subject_der(&self) -> &[u8] {
+        &self.subject_der
+    }
+
+    pub(crate) fn issuer_der(&self) -> &[u8] {
+        &self.issuer_der
+    }
+
+    pub(crate) fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// The object identifier of the signature algorithm.
+    pub(crate) fn signature_algorithm(&self) -> &str {
+        &self.signature_algorithm
+    }
+
+    /// Whether the signature algorithm inside the signed part equals the one outside.
+    pub(crate) fn algorithms_agree(&self) -> bool {
+        self.algorithms_agree
+    }
+
+    /// 1 to 3.
+    pub(crate) fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Whether the issuer's key made the signature.
+    pub(crate) fn is_signed_by(&self, issuer: &Certificate) -> bool {
+        let Ok((_, x509)) = X509Certificate::from_der(&self.der) else {
+            return false;
+        };
+        let Ok(key) = public_key::parse(&issuer.spki_der) else {
+            return false;
+        };
+        x509.verify_signature(Some(&key)).is_ok()
+    }
+}
+
+/// A name as text.
+pub(crate) fn shown_name(name: &X509Name<'_>) -> String {
+    printable(&name.to_string(), MAX_SHOWN)
+}

@@ -1,0 +1,103 @@
+//! Private keys at rest, encrypted under a passphrase.
+//!
+//! Enters: a key and a passphrase, or an encrypted file and a passphrase. Leaves: PKCS#8 under PBES2 (RFC 8018), PBKDF2 with
+//! HMAC-SHA256 and AES-256-CBC, which OpenSSL since 1.1 and GnuTLS open; or the key. Refuses to know: where the passphrase
+//! comes from.
+
+use pkcs8::pkcs5::pbes2::{Kdf, Parameters};
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, der::Decode};
+use zeroize::Zeroizing;
+
+use crate::key::{KeyError, PrivateKey, single_key_block};
+use crate::pem_block;
+
+/// PBKDF2 rounds when encrypting. Stretching makes up for passphrases people think of; ours is 256 random bits, which no
+/// number of rounds makes harder to guess, and 2048 is what OpenSSL itself writes.
+const ITERATIONS: u32 = 2048;
+/// PBKDF2 rounds accepted when decrypting: some seconds of work, so that a hostile file cannot hang the machine.
+const MAX_ITERATIONS: u32 = 10_000_000;
+/// Memory accepted for scrypt, in bytes.
+const MAX_SCRYPT_MEMORY: u64 = 256 * 1024 * 1024;
+/// Work accepted for scrypt, in bytes mixed.
+const MAX_SCRYPT_WORK: u64 = 4 * MAX_SCRYPT_MEMORY;
+
+impl PrivateKey {
+    /// The key as `ENCRYPTED PRIVATE KEY` PEM. The passphrase is meant to be random: see the number of rounds.
+    ///
+    /// # Errors
+    /// [`KeyError::Encryption`], also for an empty passphrase.
+    pub fn encrypt(&self, passphrase: &str) -> Result<String, KeyError> {
+        if passphrase.is_empty() {
+            return Err(KeyError::Encryption);
+        }
+        let failed = |_| KeyError::Encryption;
+        let mut salt = [0; 16];
+        let mut iv = [0; 16];
+        aws_lc_rs::rand::fill(&mut salt).map_err(failed)?;
+        aws_lc_rs::rand::fill(&mut iv).map_err(failed)?;
+        let parameters = Parameters::generate_pbkdf2_sha256_aes256cbc(ITERATIONS, &salt, iv)
+            .map_err(|_| KeyError::Encryption)?;
+        let info =
+            PrivateKeyInfoRef::from_der(self.pkcs8_der()).map_err(|_| KeyError::Encryption)?;
+        let sealed = info
+            .encrypt_with_params(parameters, passphrase)
+            .map_err(|_| KeyError::Encryption)?;
+        let text = pem_block::write("ENCRYPTED PRIVATE KEY", sealed.as_bytes())
+            .ok_or(KeyError::Encryption)?;
+        Ok(text.as_str().to_owned())
+    }
+
+    /// Opens PEM text with exactly one `ENCRYPTED PRIVATE KEY` in it: PBES2 with PBKDF2 or scrypt, and AES.
+    ///
+    /// # Errors
+    /// [`KeyError::WrongPassphrase`], [`KeyError::ExcessiveWork`], [`KeyError::UnsupportedEncryption`], and those of
+    /// [`PrivateKey::from_pem`]. A clear key is [`KeyError::NoKey`]: a caller who expects encryption must not be handed a key
+    /// that somebody put in its place.
+    pub fn decrypt(pem: &str, passphrase: &str) -> Result<Self, KeyError> {
+        let block = single_key_block(pem.as_bytes())?;
+        if block.label != "ENCRYPTED PRIVATE KEY" {
+            return Err(KeyError::NoKey);
+        }
+        let sealed = EncryptedPrivateKeyInfoRef::try_from(block.content.as_slice())
+            .map_err(|_| KeyError::UnsupportedEncryption)?;
+        let parameters = sealed
+            .encryption_algorithm
+            .pbes2()
+            .ok_or(KeyError::UnsupportedEncryption)?;
+        bound_the_work(parameters)?;
+        let mut buffer = Zeroizing::new(sealed.encrypted_data.as_bytes().to_vec());
+        let clear = parameters
+            .decrypt_in_place(passphrase, &mut buffer)
+            .map_err(|error| match error {
+                pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. } => KeyError::UnsupportedEncryption,
+                _ => KeyError::WrongPassphrase,
+            })?;
+        // A wrong passphrase passes the padding check once in 256 times and gives noise.
+        PrivateKey::from_pkcs8_der(clear).map_err(|error| match error {
+            KeyError::Unsupported(_) => error,
+            _ => KeyError::WrongPassphrase,
+        })
+    }
+}
+
+fn bound_the_work(parameters: &Parameters) -> Result<(), KeyError> {
+    match &parameters.kdf {
+        Kdf::Pbkdf2(pbkdf2) if (1..=MAX_ITERATIONS).contains(&pbkdf2.iteration_count) => Ok(()),
+        Kdf::Scrypt(scrypt) => {
+            let memory = u64::from(scrypt.block_size)
+                .checked_mul(128)
+                .and_then(|block| block.checked_mul(scrypt.cost_parameter))
+                .ok_or(KeyError::ExcessiveWork)?;
+            let work = memory
+                .checked_mul(scrypt.parallelization.into())
+                .ok_or(KeyError::ExcessiveWork)?;
+            if memory <= MAX_SCRYPT_MEMORY && work <= MAX_SCRYPT_WORK {
+                Ok(())
+            } else {
+                Err(KeyError::ExcessiveWork)
+            }
+        }
+        Kdf::Pbkdf2(_) => Err(KeyError::ExcessiveWork),
+        _ => Err(KeyError::UnsupportedEncryption),
+    }
+}

@@ -1,0 +1,163 @@
+//! Certificate requests (PKCS#10, RFC 2986).
+//!
+//! Enters: a request in PEM or DER. Leaves: its public key, once the request proves possession of the private one, and a list
+//! of the wishes that are ignored. Refuses to honour any wish: a request that asked for CA:TRUE would get it otherwise.
+
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::cri_attributes::ParsedCriAttribute;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer;
+
+use crate::certificate::shown_name;
+use crate::key::KeyError;
+use crate::name::printable;
+use crate::pem_block;
+use crate::public_key::SubjectKey;
+
+/// The largest request looked at, in bytes.
+const MAX_REQUEST: usize = 64 * 1024;
+
+/// Why a request gives no key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// No PKCS#10 request.
+    #[error("this is not a valid certificate request")]
+    Malformed,
+    /// Its signature is not by its own key.
+    #[error("the certificate request is not signed by its own key")]
+    Signature,
+    /// Its key cannot be certified.
+    #[error("the key of the certificate request cannot be certified: {0}")]
+    Key(#[from] KeyError),
+    /// More than 64 KiB.
+    #[error("this is too large for a certificate request")]
+    TooLarge,
+    /// The armour is broken.
+    #[error("{0}")]
+    Armour(String),
+    /// The text holds another number of requests than one.
+    #[error("there are {0} certificate requests here, and one is wanted")]
+    NotOne(usize),
+    /// The text holds something else, such as a private key.
+    #[error("there is a `{0}` block beside the certificate request")]
+    ForeignBlock(String),
+}
+
+impl RequestError {
+    /// The remedy.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            RequestError::Malformed | RequestError::Signature => {
+                "make it again with `openssl req -new -key KEY`"
+            }
+            RequestError::Key(error) => return error.hint(),
+            RequestError::Armour(_) => "fetch the file again, complete",
+            RequestError::NotOne(_) => "give one request a file",
+            RequestError::ForeignBlock(label) if label.ends_with("PRIVATE KEY") => {
+                "leave the private key on its host"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// The key that a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestedKey {
+    /// The SubjectPublicKeyInfo, DER.
+    pub spki_der: Vec<u8>,
+    /// What else the request asked for and does not get, for a notice; safe to print.
+    pub ignored: Vec<String>,
+}
+
+/// Takes the public key out of a request in PEM or DER.
+///
+/// # Errors
+/// [`RequestError`].
+pub fn public_key_from_csr(bytes: &[u8]) -> Result<RequestedKey, RequestError> {
+    if bytes.len() > MAX_REQUEST {
+        return Err(RequestError::TooLarge);
+    }
+    if !pem_block::looks_like_pem(bytes) {
+        return from_der(bytes);
+    }
+    let blocks = pem_block::read(bytes).map_err(|error| RequestError::Armour(error.to_string()))?;
+    let is_request =
+        |label: &str| matches!(label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST");
+    if let Some(foreign) = blocks.iter().find(|block| !is_request(&block.label)) {
+        return Err(RequestError::ForeignBlock(foreign.label.clone()));
+    }
+    match blocks.as_slice() {
+        [only] => from_der(&only.content),
+        others => Err(RequestError::NotOne(others.len())),
+    }
+}
+
+fn from_der(der: &[u8]) -> Result<RequestedKey, RequestError> {
+    let Ok(([], request)) = X509CertificationRequest::from_der(der) else {
+        return Err(RequestError::Malformed);
+    };
+    let spki_der = request.certification_request_info.subject_pki.raw;
+    SubjectKey::from_spki(spki_der)?;
+    request
+        .verify_signature()
+        .map_err(|_| RequestError::Signature)?;
+    Ok(RequestedKey {
+        spki_der: spki_der.to_vec(),
+        ignored: wishes(&request),
+    })
+}
+
+/// The SubjectPublicKeyInfo of any request, its signature unchecked: for a fingerprint, not for a certificate.
+pub(crate) fn spki_of_request(der: &[u8]) -> Option<Vec<u8>> {
+    match X509CertificationRequest::from_der(der) {
+        Ok(([], request)) => Some(request.certification_request_info.subject_pki.raw.to_vec()),
+        _ => None,
+    }
+}
+
+fn wishes(request: &X509CertificationRequest<'_>) -> Vec<String> {
+    let mut wishes = Vec::new();
+    let subject = shown_name(&request.certification_request_info.subject);
+    if !subject.is_empty() {
+        wishes.push(format!("subject {subject}"));
+    }
+    for attribute in request.certification_request_info.iter_attributes() {
+        match attribute.parsed_attribute() {
+            ParsedCriAttribute::ExtensionRequest(requested) => {
+                for extension in &requested.extensions {
+                    wishes.push(match extension.parsed_extension() {
+                        ParsedExtension::SubjectAlternativeName(names) => {
+                            let names: Vec<_> =
+                                names.general_names.iter().map(shown_general_name).collect();
+                            format!("subjectAltName {}", names.join(", "))
+                        }
+                        ParsedExtension::BasicConstraints(basic) => {
+                            format!("basicConstraints CA:{}", basic.ca)
+                        }
+                        ParsedExtension::KeyUsage(usage) => format!("keyUsage {usage}"),
+                        ParsedExtension::ExtendedKeyUsage(_) => "extendedKeyUsage".to_owned(),
+                        _ => format!("extension {}", extension.oid.to_id_string()),
+                    });
+                }
+            }
+            // The password itself is a secret of sorts.
+            ParsedCriAttribute::ChallengePassword(_) => wishes.push("challengePassword".to_owned()),
+            ParsedCriAttribute::UnsupportedAttribute => {
+                wishes.push(format!("attribute {}", attribute.oid.to_id_string()))
+            }
+        }
+    }
+    wishes.iter().map(|wish| printable(wish, 400)).collect()
+}
+
+fn shown_general_name(name: &GeneralName<'_>) -> String {
+    match name {
+        GeneralName::DNSName(text) => (*text).to_owned(),
+        other => other.to_string(),
+    }
+}

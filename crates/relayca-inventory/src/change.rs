@@ -1,0 +1,218 @@
+//! Writing: one transaction, from the lock to the commit.
+//!
+//! In: records. Out: all of them in the inventory, or none. Every value is checked before SQLite sees it, and what
+//! SQLite's own constraints refuse is given back under its plain name.
+
+use std::path::Path;
+
+use rusqlite::{ErrorCode, Params, Transaction};
+
+use crate::error::fault;
+use crate::{
+    CertificateRecord, Change, Event, Filter, Host, InventoryError, NewEvent, Records, State,
+    fields, queries,
+};
+
+pub(crate) struct SqliteChange<'a> {
+    transaction: Transaction<'a>,
+    path: &'a Path,
+}
+
+impl<'a> SqliteChange<'a> {
+    pub(crate) fn new(transaction: Transaction<'a>, path: &'a Path) -> Self {
+        SqliteChange { transaction, path }
+    }
+
+    /// After a full disk or a failed read SQLite may end the transaction by itself. Writing on would then commit each
+    /// statement alone.
+    fn still_open(&self) -> Result<(), InventoryError> {
+        if self.transaction.is_autocommit() {
+            Err(InventoryError::RolledBack)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Runs one statement and gives the number of rows it touched. `refused` names the refusal of a trigger.
+    fn write(
+        &self,
+        sql: &str,
+        values: impl Params,
+        refused: impl FnOnce(&str) -> Option<InventoryError>,
+    ) -> Result<usize, InventoryError> {
+        self.still_open()?;
+        let done = self
+            .transaction
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(values));
+        done.map_err(|error| match &error {
+            rusqlite::Error::SqliteFailure(code, Some(message))
+                if code.code == ErrorCode::ConstraintViolation =>
+            {
+                refused(message).unwrap_or_else(|| fault(&error, self.path))
+            }
+            _ => fault(&error, self.path),
+        })
+    }
+
+    fn read<T>(&self, result: rusqlite::Result<T>) -> Result<T, InventoryError> {
+        result.map_err(|error| fault(&error, self.path))
+    }
+}
+
+impl Records for SqliteChange<'_> {
+    fn host(&self, name: &str) -> Result<Option<Host>, InventoryError> {
+        self.read(queries::host(&self.transaction, name))
+    }
+
+    fn hosts(&self) -> Result<Vec<Host>, InventoryError> {
+        self.read(queries::hosts(&self.transaction))
+    }
+
+    fn certificate(&self, serial: &str) -> Result<Option<CertificateRecord>, InventoryError> {
+        self.read(queries::certificate(&self.transaction, serial))
+    }
+
+    fn certificates(&self, filter: &Filter) -> Result<Vec<CertificateRecord>, InventoryError> {
+        queries::check(filter)?;
+        self.read(queries::certificates(&self.transaction, filter))
+    }
+
+    fn events(&self, limit: usize) -> Result<Vec<Event>, InventoryError> {
+        self.read(queries::events(&self.transaction, limit))
+    }
+
+    fn published(&self, id: &str) -> Result<bool, InventoryError> {
+        self.read(queries::published(&self.transaction, id))
+    }
+}
+
+impl Change for SqliteChange<'_> {
+    fn add_host(&mut self, host: &Host) -> Result<(), InventoryError> {
+        fields::name("host name", &host.name)?;
+        fields::word("role of a host", &host.role, &["mailhost", "relay"])?;
+        fields::time("added_at", &host.added_at)?;
+        self.write(
+            "INSERT INTO hosts (name, role, added_at) VALUES (?1, ?2, ?3)",
+            (&host.name, &host.role, &host.added_at),
+            |message| {
+                (message == "host taken").then(|| InventoryError::HostTaken {
+                    name: host.name.clone(),
+                })
+            },
+        )?;
+        Ok(())
+    }
+
+    fn add_certificate(&mut self, record: &CertificateRecord) -> Result<(), InventoryError> {
+        fields::hex("serial", &record.serial, 1, 20)?;
+        fields::name("host name", &record.host)?;
+        fields::word(
+            "role of a certificate",
+            &record.role,
+            &["ca", "mailhost", "relay"],
+        )?;
+        fields::certificate(&record.certificate_der)?;
+        fields::hex("spki_sha256", &record.spki_sha256, 32, 32)?;
+        fields::time("not_before", &record.not_before)?;
+        fields::time("not_after", &record.not_after)?;
+        fields::time("issued_at", &record.issued_at)?;
+        self.write(
+            "INSERT INTO certificates (serial, host, role, certificate_der, spki_sha256, not_before, not_after, issued_at, state) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            (
+                &record.serial,
+                &record.host,
+                &record.role,
+                &record.certificate_der,
+                &record.spki_sha256,
+                &record.not_before,
+                &record.not_after,
+                &record.issued_at,
+                record.state.as_str(),
+            ),
+            |message| match message {
+                "serial taken" => Some(InventoryError::SerialTaken { serial: record.serial.clone() }),
+                "host unknown" => Some(InventoryError::UnknownHost { name: record.host.clone() }),
+                _ => None,
+            },
+        )?;
+        Ok(())
+    }
+
+    fn set_state(&mut self, serial: &str, state: State) -> Result<(), InventoryError> {
+        fields::hex("serial", serial, 1, 20)?;
+        let touched = self.write(
+            "UPDATE certificates SET state = ?2 WHERE serial = ?1",
+            (serial, state.as_str()),
+            |message| {
+                (message == "revoked is final").then(|| InventoryError::RevokedForGood {
+                    serial: serial.to_owned(),
+                })
+            },
+        )?;
+        if touched == 0 {
+            Err(InventoryError::UnknownSerial {
+                serial: serial.to_owned(),
+            })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn record(&mut self, event: &NewEvent) -> Result<(), InventoryError> {
+        fields::time("at", &event.at)?;
+        fields::line("what", &event.what, 64)?;
+        event
+            .serial
+            .as_deref()
+            .map_or(Ok(()), |serial| fields::hex("serial", serial, 1, 20))?;
+        event
+            .host
+            .as_deref()
+            .map_or(Ok(()), |host| fields::name("host name", host))?;
+        event.detail.as_deref().map_or(Ok(()), fields::detail)?;
+        self.write(
+            "INSERT INTO events (at, what, serial, host, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                &event.at,
+                &event.what,
+                &event.serial,
+                &event.host,
+                &event.detail,
+            ),
+            |_| None,
+        )?;
+        Ok(())
+    }
+
+    fn publish(&mut self, id: &str, at: &str) -> Result<(), InventoryError> {
+        fields::line("transaction id", id, 64)?;
+        fields::time("at", at)?;
+        self.write(
+            "INSERT INTO published (id, at) VALUES (?1, ?2)",
+            (id, at),
+            |message| {
+                (message == "id taken").then(|| InventoryError::Invalid {
+                    field: "transaction id",
+                    reason: "was published before".to_owned(),
+                })
+            },
+        )?;
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), InventoryError> {
+        self.still_open()?;
+        let SqliteChange { transaction, path } = *self;
+        transaction.commit().map_err(|error| match &error {
+            // The only constraint that waits for the commit is that of an event on its certificate.
+            rusqlite::Error::SqliteFailure(code, _)
+                if code.code == ErrorCode::ConstraintViolation =>
+            {
+                InventoryError::EventWithoutCertificate
+            }
+            _ => fault(&error, path),
+        })
+    }
+}

@@ -1,0 +1,271 @@
+//! The inventory in a SQLite file: making, opening, and taking the write lock.
+//!
+//! In: a path. Out: an `Inventory`, checked to be ours and up to date, or a plain reason why not.
+//! Refuses to know what is recorded in it.
+//!
+//! A rollback journal rather than a write-ahead log: the authority stays one file that can be copied, and it can be
+//! read from a directory that may not be written.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::change::SqliteChange;
+use crate::error::fault;
+use crate::schema::{self, Standing};
+use crate::{
+    CertificateRecord, Change, Event, Filter, Host, Inventory, InventoryError, Records, queries,
+};
+
+/// How long to wait for other processes before an inventory counts as busy.
+pub const BUSY_WAIT: Duration = Duration::from_secs(60);
+
+/// How often, and how far apart, a reader looks whether the owner has rolled back a change that was cut off.
+const CUT_OFF_TRIES: u32 = 10;
+const CUT_OFF_PAUSE: Duration = Duration::from_millis(100);
+
+/// An inventory in a SQLite file.
+pub struct SqliteInventory {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl fmt::Debug for SqliteInventory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteInventory")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a new inventory at `path`, readable by its owner alone.
+///
+/// # Errors
+/// `Exists` if anything is there; otherwise what kept it from being written. Nothing is left behind then.
+pub fn create(path: &Path) -> Result<SqliteInventory, InventoryError> {
+    let path = absolute(path)?;
+    // SQLite would make the file with the umask's mode; the journal takes its mode from the file.
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| system(&error, &path))?;
+    let made = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|mut connection| {
+        settle(&connection, &path)?;
+        in_transaction(&mut connection, &path, |inside| {
+            schema::migrate(inside, 0, &path)
+        })?;
+        Ok(connection)
+    });
+    match made {
+        Ok(connection) => Ok(SqliteInventory { connection, path }),
+        Err(error) => {
+            // The file is ours and nothing was committed to it. If it stays, `open` says that it is unfinished.
+            let _ = std::fs::remove_file(&path);
+            Err(error)
+        }
+    }
+}
+
+/// Opens the inventory at `path`, rolls back what a crash cut off, and brings an older layout up to date.
+///
+/// # Errors
+/// `Missing`, `NotAnInventory`, `Newer`, `Busy`, `Corrupt`, or what the system said.
+pub fn open(path: &Path) -> Result<SqliteInventory, InventoryError> {
+    let path = absolute(path)?;
+    let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    settle(&connection, &path)?;
+    if let Standing::Older(_) = schema::standing(&connection, &path)? {
+        in_transaction(&mut connection, &path, |inside| {
+            match schema::standing(inside, &path)? {
+                // Another process was faster.
+                Standing::Current => Ok(()),
+                Standing::Older(found) => schema::migrate(inside, found, &path),
+            }
+        })?;
+    }
+    schema::check_guards(&connection, &path)?;
+    Ok(SqliteInventory { connection, path })
+}
+
+/// Opens the inventory at `path` for reading; the directory need not be writable.
+///
+/// # Errors
+/// As `open`; also `Older` if the layout would have to be changed, and `CutOff` if a crash left a change to be rolled
+/// back and this process may not do that.
+pub fn open_read_only(path: &Path) -> Result<SqliteInventory, InventoryError> {
+    let path = absolute(path)?;
+    let mut tries = 0;
+    loop {
+        match read_only(&path) {
+            Err(InventoryError::CutOff { .. }) if tries < CUT_OFF_TRIES => {
+                // Opening it for writing rolls the change back, where that is allowed. Where it is not, the owner may
+                // be at it just now.
+                if open(&path).is_err() {
+                    thread::sleep(CUT_OFF_PAUSE);
+                }
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn read_only(path: &Path) -> Result<SqliteInventory, InventoryError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    if let Standing::Older(found) = schema::standing(&connection, path)? {
+        return Err(InventoryError::Older {
+            path: path.to_owned(),
+            found,
+            known: schema::LAYOUT,
+        });
+    }
+    schema::check_guards(&connection, path)?;
+    Ok(SqliteInventory {
+        connection,
+        path: path.to_owned(),
+    })
+}
+
+/// SQLite takes `file:...` for a URI and `:memory:` for no file at all; an absolute path is neither.
+fn absolute(path: &Path) -> Result<PathBuf, InventoryError> {
+    std::path::absolute(path).map_err(|error| system(&error, path))
+}
+
+fn connect(path: &Path, access: OpenFlags) -> Result<Connection, InventoryError> {
+    // SQLite says no more than "unable to open"; the system knows why. This does not open the file: closing a second
+    // descriptor of it would drop the locks that another connection of this process holds.
+    let metadata = std::fs::metadata(path).map_err(|error| system(&error, path))?;
+    if !metadata.is_file() {
+        return Err(InventoryError::NotAnInventory {
+            path: path.to_owned(),
+        });
+    }
+    let open = || -> rusqlite::Result<Connection> {
+        let connection =
+            Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(BUSY_WAIT)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        // The file may have been doctored: no functions from its schema, no writing to the schema as data.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.execute_batch(
+            "PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;",
+        )?;
+        Ok(connection)
+    };
+    open().map_err(|error| fault(&error, path))
+}
+
+/// Sets what concerns writing.
+fn settle(connection: &Connection, path: &Path) -> Result<(), InventoryError> {
+    // EXTRA also syncs the directory once the journal is gone: without that a power cut may bring the journal back,
+    // and with it the state before a commit that was already reported.
+    connection
+        .execute_batch("PRAGMA synchronous = EXTRA;")
+        .map_err(|error| fault(&error, path))?;
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0))
+        .map_err(|error| fault(&error, path))?;
+    if mode == "delete" {
+        Ok(())
+    } else {
+        Err(InventoryError::Corrupt {
+            path: path.to_owned(),
+            reason: format!("journal mode `{mode}`"),
+        })
+    }
+}
+
+fn in_transaction(
+    connection: &mut Connection,
+    path: &Path,
+    work: impl FnOnce(&Connection) -> Result<(), InventoryError>,
+) -> Result<(), InventoryError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|error| fault(&error, path))?;
+    work(&transaction)?;
+    transaction.commit().map_err(|error| fault(&error, path))
+}
+
+fn system(error: &io::Error, path: &Path) -> InventoryError {
+    let path = path.to_owned();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => InventoryError::Exists { path },
+        io::ErrorKind::NotFound => InventoryError::Missing { path },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            InventoryError::DiskFull { path }
+        }
+        io::ErrorKind::ReadOnlyFilesystem => InventoryError::ReadOnly { path },
+        _ => InventoryError::Io {
+            path,
+            reason: error.to_string(),
+        },
+    }
+}
+
+impl SqliteInventory {
+    /// Waits no longer than this for other processes. `BUSY_WAIT` is what it starts with.
+    ///
+    /// # Errors
+    /// Only if SQLite refuses the setting.
+    pub fn set_busy_wait(&self, wait: Duration) -> Result<(), InventoryError> {
+        self.connection
+            .busy_timeout(wait)
+            .map_err(|error| fault(&error, &self.path))
+    }
+
+    /// Reads every page and index and gives what is wrong; empty is good. Takes time with the size of the file.
+    ///
+    /// # Errors
+    /// If it cannot be read to the end.
+    pub fn damage(&self) -> Result<Vec<String>, InventoryError> {
+        queries::damage(&self.connection).map_err(|error| fault(&error, &self.path))
+    }
+}
+
+impl Records for SqliteInventory {
+    fn host(&self, name: &str) -> Result<Option<Host>, InventoryError> {
+        queries::host(&self.connection, name).map_err(|error| fault(&error, &self.path))
+    }
+
+    fn hosts(&self) -> Result<Vec<Host>, InventoryError> {
+        queries::hosts(&self.connection).map_err(|error| fault(&error, &self.path))
+    }
+
+    fn certificate(&self, serial: &str) -> Result<Option<CertificateRecord>, InventoryError> {
+        queries::certificate(&self.connection, serial).map_err(|error| fault(&error, &self.path))
+    }
+
+    fn certificates(&self, filter: &Filter) -> Result<Vec<CertificateRecord>, InventoryError> {
+        queries::check(filter)?;
+        queries::certificates(&self.connection, filter).map_err(|error| fault(&error, &self.path))
+    }
+
+    fn events(&self, limit: usize) -> Result<Vec<Event>, InventoryError> {
+        queries::events(&self.connection, limit).map_err(|error| fault(&error, &self.path))
+    }
+
+    fn published(&self, id: &str) -> Result<bool, InventoryError> {
+        queries::published(&self.connection, id).map_err(|error| fault(&error, &self.path))
+    }
+}
+
+impl Inventory for SqliteInventory {
+    fn change(&mut self) -> Result<Box<dyn Change + '_>, InventoryError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| fault(&error, &self.path))?;
+        Ok(Box::new(SqliteChange::new(transaction, &self.path)))
+    }
+}

@@ -1,0 +1,106 @@
+//! Settings and how they are written: in main.cf, below a service of master.cf, and as `postconf` commands.
+//!
+//! Enters: names, values and the reason for each group. Leaves: text. Refuses to know what the settings do.
+
+use std::fmt::Write as _;
+
+/// Settings that share one reason.
+pub(crate) struct Group {
+    /// Why, in one line.
+    pub(crate) why: String,
+    /// Names and values of Postfix parameters.
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+/// A group.
+pub(crate) fn group<const N: usize>(why: &str, settings: [(&str, String); N]) -> Group {
+    Group {
+        why: why.to_owned(),
+        settings: settings
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    }
+}
+
+/// A group whose values are fixed.
+pub(crate) fn fixed<const N: usize>(why: &str, settings: [(&str, &str); N]) -> Group {
+    group(why, settings.map(|(name, value)| (name, value.to_owned())))
+}
+
+/// The first line of a domain's block. The scripts look for it.
+pub(crate) fn begin(domain: &str) -> String {
+    format!("# BEGIN relayca {domain}\n")
+}
+
+/// The last line of a domain's block.
+pub(crate) fn end(domain: &str) -> String {
+    format!("# END relayca {domain}\n")
+}
+
+/// A service of master.cf: its first line, then `-o` lines with the reasons between them.
+///
+/// A space in `-o name=value` makes Postfix ignore all that follows (master(5)), so a value with one goes into braces.
+pub(crate) fn service(line: &str, groups: &[Group]) -> String {
+    let mut text = format!("{line}\n");
+    for group in groups {
+        let _ = writeln!(text, "  # {}", group.why);
+        for (name, value) in &group.settings {
+            let _ = if value.contains(' ') {
+                writeln!(text, "  -o {{ {name} = {value} }}")
+            } else {
+                writeln!(text, "  -o {name}={value}")
+            };
+        }
+    }
+    text
+}
+
+/// Settings of main.cf.
+pub(crate) fn main_cf(groups: &[Group]) -> String {
+    let mut text = String::new();
+    for group in groups {
+        let _ = writeln!(text, "# {}", group.why);
+        for (name, value) in &group.settings {
+            let _ = writeln!(text, "{}", format!("{name} = {value}").trim_end());
+        }
+    }
+    text
+}
+
+/// A service as `postconf -M` and `postconf -P` commands. `key` is for example `2500/inet`.
+pub(crate) fn postconf_service(key: &str, line: &str, groups: &[Group]) -> String {
+    let mut text = format!("postconf -M '{key}={line}'\n");
+    for group in groups {
+        let _ = writeln!(text, "# {}", group.why);
+        for (name, value) in &group.settings {
+            let _ = writeln!(text, "postconf -P '{key}/{name}={value}'");
+        }
+    }
+    text
+}
+
+/// Settings of main.cf as `postconf -e` commands.
+pub(crate) fn postconf_main(groups: &[Group]) -> String {
+    let mut text = String::new();
+    for group in groups {
+        let _ = writeln!(text, "# {}", group.why);
+        for (name, value) in &group.settings {
+            let _ = writeln!(
+                text,
+                "postconf -e '{}'",
+                format!("{name} = {value}").trim_end()
+            );
+        }
+    }
+    text
+}
+
+/// The names that a piece of main.cf sets.
+pub(crate) fn names(groups: &[Group]) -> String {
+    let names: Vec<&str> = groups
+        .iter()
+        .flat_map(|g| g.settings.iter().map(|(name, _)| name.as_str()))
+        .collect();
+    names.join(" ")
+}

@@ -1,0 +1,149 @@
+//! `relayca bundle`: a host's public pieces anew, or its bundle sealed to other recipients.
+
+use relayca_bundle::{Entry, OpenWith, Recipient};
+use relayca_ca::{Certificate, HostName};
+use relayca_inventory::{Change, Filter, Inventory, NewEvent, State};
+use serde_json::json;
+
+use super::init::recipients;
+use super::passphrase::bundle_passphrase;
+use super::snippet::known_host;
+use crate::cli::Bundle;
+use crate::dates;
+use crate::disk::{self, Staged};
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::issuing;
+use crate::pieces;
+use crate::run::Run;
+
+/// Bytes of a sealed bundle.
+const LONGEST_BUNDLE: usize = 64 << 20;
+
+/// Runs the command.
+pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
+    let home = run.home(arguments.hosts.first().map(String::as_str))?;
+    let seal_to = recipients(&arguments.seal_to)?;
+    let hosts = arguments.hosts.iter().map(|host| known_host(&home, host)).collect::<Result<Vec<_>, _>>()?;
+    // The passphrases first: they may ask the admin something, and the lock is not to wait for that.
+    let keys = hosts
+        .iter()
+        .map(|(host, _)| if seal_to.is_empty() { Ok(None) } else { private_key(run, &home, host).map(Some) })
+        .collect::<Result<Vec<_>, Failure>>()?;
+
+    let mut inventory = home.inventory()?;
+    let mut change = inventory.change()?;
+    disk::settle(&home.root, |id| Ok(change.published(id)?))?;
+    let mut staged = Staged::begin(&home.root, relayca_ca::Serial::random()?.to_string())?;
+    let mut written = Vec::new();
+    for ((host, _), key) in hosts.iter().zip(keys) {
+        let (certificate, entries) = public_entries(run, &home, &*change, host)?;
+        let relative = match key {
+            None => put_public(&staged, host, &certificate, &entries)?,
+            Some(key) => put_sealed(run, &staged, host, &certificate, entries, key, &seal_to)?,
+        };
+        change.record(&NewEvent {
+            at: dates::stamp(run.now),
+            what: if seal_to.is_empty() { "bundle" } else { "seal" }.into(),
+            serial: Some(certificate.serial().to_string()),
+            host: Some(host.to_string()),
+            detail: None,
+        })?;
+        written.push((host, home.path(&relative), certificate));
+    }
+    staged.flush()?;
+    change.publish(staged.id(), &dates::stamp(run.now))?;
+    staged.commits()?;
+    if let Err(error) = change.commit() {
+        staged.did_not_commit();
+        return Err(error.into());
+    }
+    staged.publish()?;
+
+    if run.printer.json {
+        let items: Vec<_> = written.iter().map(|(host, path, _)| json!({ "host": host.as_str(), "bundle": path })).collect();
+        run.printer.json(&json!(items))?;
+    } else {
+        let paths: String = written.iter().map(|(_, path, _)| format!("{}\n", path.display())).collect();
+        run.printer.data(&paths)?;
+    }
+    for (host, _, certificate) in &written {
+        run.printer.note(&format!("the certificate of {host} is valid until {}", dates::day(certificate.not_after())));
+    }
+    run.printer.note(if seal_to.is_empty() {
+        "no key is in a public bundle; next: tar -x -C /etc/postfix/relayca -f HOST.public.tar on the host"
+    } else {
+        "next: send it to the host; INSTALL.txt in it says how it is opened"
+    });
+    Ok(())
+}
+
+/// The newest live certificate of a host, and the files that go with it.
+fn public_entries(run: &Run, home: &Home, inventory: &dyn Change, host: &HostName) -> Result<(Certificate, Vec<Entry>), Failure> {
+    let filter = Filter {
+        host: Some(host.to_string()),
+        state: Some(State::Live),
+        ..Filter::default()
+    };
+    let record = inventory
+        .certificates(&filter)?
+        .pop()
+        .ok_or_else(|| Failure::new(format!("`{host}` has no live certificate")).hint(format!("`relayca show {host}` tells its history")))?;
+    let certificate = Certificate::from_der(&record.certificate_der)?;
+    let ca = home.ca_certificate()?;
+    let entries = if record.role == "relay" {
+        let relay = home
+            .settings
+            .relay(host)
+            .ok_or_else(|| Failure::new(format!("`{host}` is not among `relays` in relayca.toml")).hint("add it there as HOST:PORT"))?;
+        let listed = pieces::listed(inventory, run.now)?;
+        pieces::relay_entries(&home.settings, &certificate, &ca, relay, &listed)?
+    } else {
+        pieces::mail_host_entries(&home.settings, &certificate, &ca, host)?
+    };
+    Ok((certificate, entries))
+}
+
+fn put_public(staged: &Staged, host: &HostName, certificate: &Certificate, entries: &[Entry]) -> Result<String, Failure> {
+    let relative = Home::public_bundle(host);
+    let archive = relayca_bundle::pack(entries, issuing::mtime(certificate))?;
+    staged.put(&relative, &archive, pieces::PRIVATE)?;
+    Ok(relative)
+}
+
+/// Seals the key with today's public pieces. The bundle that the admins can open is kept as it is: it is
+/// their way back to the key until the host has it.
+fn put_sealed(
+    run: &Run,
+    staged: &Staged,
+    host: &HostName,
+    certificate: &Certificate,
+    mut entries: Vec<Entry>,
+    key: Entry,
+    seal_to: &[Recipient],
+) -> Result<String, Failure> {
+    let text = std::str::from_utf8(&key.content).map_err(|_| Failure::new("the key in the bundle is not PEM"))?;
+    if relayca_ca::PrivateKey::from_pem(text)?.spki_der() != certificate.spki_der() {
+        return Err(Failure::new(format!("the key in the bundle of `{host}` does not belong to its newest certificate")));
+    }
+    entries.push(key);
+    let archive = relayca_bundle::pack(&entries, issuing::mtime(certificate))?;
+    let sealed = issuing::seal_to_recipients(&archive, seal_to, &run.secrets.prompt())?;
+    let relative = format!("bundles/{host}.sealed.tar.age");
+    staged.put(&relative, &sealed, pieces::PRIVATE)?;
+    Ok(relative)
+}
+
+/// The key in a host's bundle, where the admins hold its passphrase.
+fn private_key(run: &Run, home: &Home, host: &HostName) -> Result<Entry, Failure> {
+    let passphrase = bundle_passphrase(run, home, host)?;
+    let path = home.path(&Home::bundle(host));
+    let named = |failure: Failure| failure.within(path.display());
+    let sealed = disk::read(&path, LONGEST_BUNDLE)?;
+    let archive = relayca_bundle::open(&sealed, &OpenWith::Passphrase(&passphrase)).map_err(|error| named(error.into()))?;
+    relayca_bundle::unpack(&archive)
+        .map_err(|error| named(error.into()))?
+        .into_iter()
+        .find(|entry| entry.name == format!("{host}.key.pem"))
+        .ok_or_else(|| named(Failure::new("there is no key in it")))
+}

@@ -1,0 +1,365 @@
+//! `relayca issue`: certificates for mail hosts or relays.
+//!
+//! In: host names. Out: for each a certificate and a sealed bundle; the relays' public pieces anew; the steps
+//! that put them in place. One transaction: all hosts or none.
+
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rayon::prelude::*;
+use relayca_ca::Authority;
+use relayca_inventory::{CertificateRecord, Change, Filter, Inventory, State};
+use relayca_postfix::{RelayStyle, Snippet};
+use serde_json::{Value, json};
+
+use super::init::{enter_issued, recipients};
+use crate::cli::Issue;
+use crate::dates;
+use crate::disk::{self, Staged};
+use crate::failure::Failure;
+use crate::home::{self, AdminKeys, Home};
+use crate::hosts::{self, HostRequest};
+use crate::issuing::{self, Issued, Issuing};
+use crate::pieces;
+use crate::run::Run;
+use crate::settings::{self, Settings, word};
+use crate::steps::{self, Steps};
+
+/// Hosts issued between two visits to the inventory; bounds what waits in memory.
+const BATCH: usize = 256;
+/// From this many hosts on, the steps are not printed one by one.
+const MANY: usize = 6;
+
+/// Runs the command.
+pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
+    let mut home = run.home(arguments.hosts.first().map(String::as_str))?;
+    let requests = requests(&home, arguments)?;
+    check_names(&home, &requests)?;
+    refuse_issued(&home.inventory_read_only()?, &requests)?;
+    let (authority, admins) = home.authority(&run.secrets, run.now)?;
+    let proof = match admins {
+        AdminKeys::Identities(identities) => identities,
+        AdminKeys::Passphrase(passphrase) => home.wrapped_identity(&run.secrets, &passphrase)?,
+    };
+
+    let mut inventory = home.inventory()?;
+    let mut change = inventory.change()?;
+    disk::settle(&home.root, |id| Ok(change.published(id)?))?;
+    // Again, now that nobody else can issue; and relayca.toml as it is now.
+    refuse_issued(&*change, &requests)?;
+    home = Home::at(home.root)?;
+    let new_settings = change_settings(&mut home, &requests)?;
+    let mut staged = Staged::begin(&home.root, new_id()?)?;
+    let prompt = run.secrets.prompt();
+    let issuing = Issuing {
+        authority: &authority,
+        settings: &home.settings,
+        proof: Some(&proof).filter(|proof| proof.native_only()),
+        prompt: &prompt,
+        now: run.now,
+    };
+    let issued = issue_all(run, &issuing, &requests, &mut *change, &staged)?;
+    if let Some(text) = &new_settings {
+        staged.put(home::SETTINGS, text.as_bytes(), pieces::PRIVATE)?;
+    }
+    let listed = pieces::listed(&*change, run.now)?;
+    put_public_pieces(run, &home, &*change, &authority, &listed, &staged)?;
+    staged.flush()?;
+    change.publish(staged.id(), &dates::stamp(run.now))?;
+    staged.commits()?;
+    if let Err(error) = change.commit() {
+        staged.did_not_commit();
+        return Err(error.into());
+    }
+    staged.publish()?;
+    report(run, &home, &requests, &issued, &listed)
+}
+
+/// The hosts asked for, with the options of the command line.
+fn requests(home: &Home, arguments: &Issue) -> Result<Vec<HostRequest>, Failure> {
+    let domain = &home.settings.domain;
+    let mut requests = arguments
+        .hosts
+        .iter()
+        .map(|host| HostRequest::parse(host, domain, arguments.relay))
+        .collect::<Result<Vec<_>, _>>()?;
+    if let Some(file) = &arguments.from {
+        let (text, name) = if file == Path::new("-") {
+            let text = std::io::read_to_string(std::io::Read::take(std::io::stdin(), hosts::LONGEST_LIST as u64))
+                .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
+            (text, "standard input".to_owned())
+        } else {
+            (disk::read_text(file, hosts::LONGEST_LIST)?.to_string(), file.display().to_string())
+        };
+        requests.extend(hosts::parse_list(&text, &name, domain, arguments.relay)?);
+    }
+    let seal_to = recipients(&arguments.seal_to)?;
+    let key = arguments.key.as_deref().map(word).transpose()?;
+    if !arguments.san.is_empty() && requests.len() != 1 {
+        return Err(Failure::usage("--san is for one host").hint("in a list, write san= behind each host"));
+    }
+    for request in &mut requests {
+        if request.seal_to.is_empty() {
+            request.seal_to.clone_from(&seal_to);
+        }
+        if request.senders.is_empty() {
+            request.senders.clone_from(&arguments.senders);
+        }
+        request.key = request.key.or(key);
+        request.days = request.days.or(arguments.days);
+        for name in &arguments.san {
+            request.alt_names.push(relayca_ca::AltName::parse(name)?);
+        }
+    }
+    hosts::refuse_duplicates(&requests)?;
+    Ok(requests)
+}
+
+/// Refuses what the CA may not certify before the admin is asked for anything.
+fn check_names(home: &Home, requests: &[HostRequest]) -> Result<(), Failure> {
+    let ca = home.ca_certificate()?;
+    for request in requests {
+        let names = std::iter::once(relayca_ca::AltName::Dns(request.host.clone())).chain(request.alt_names.iter().cloned());
+        for name in names {
+            if !ca.permits(&name) {
+                return Err(Failure::new(format!("`{name}` lies outside the domain `{}` that this CA may certify", home.settings.domain))
+                    .hint("only `relayca init --permit NAME|IP` widens what a CA may certify, when it is made"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A relay that relayca.toml does not name yet is added there, and senders are bound; gives the new text.
+fn change_settings(home: &mut Home, requests: &[HostRequest]) -> Result<Option<String>, Failure> {
+    let mut text = home.settings_text.clone();
+    for request in requests {
+        if let Some(relay) = &request.relay
+            && home.settings.relay(&relay.name).is_none()
+        {
+            text = settings::with_relay(&text, relay)?;
+        }
+        if !request.senders.is_empty() {
+            text = settings::with_senders(&text, &request.host, &request.senders)?;
+        }
+    }
+    if text == home.settings_text {
+        return Ok(None);
+    }
+    home.settings = Settings::parse(&text, &home.path(home::SETTINGS))?;
+    if requests.iter().any(|request| !request.senders.is_empty()) {
+        // Refuses senders that Postfix would read otherwise, before anything is made.
+        for relay in &home.settings.relays {
+            pieces::relay_snippet(&home.settings, relay, pieces::bindings(&home.settings), RelayStyle::Block)?;
+        }
+    }
+    Ok(Some(text))
+}
+
+/// A host that has a certificate keeps it: a second one is a renewal, which is another word.
+fn refuse_issued(inventory: &(impl relayca_inventory::Records + ?Sized), requests: &[HostRequest]) -> Result<(), Failure> {
+    for request in requests {
+        let Some(host) = inventory.host(request.host.as_str())? else { continue };
+        let filter = Filter {
+            host: Some(host.name.clone()),
+            ..Filter::default()
+        };
+        let newest = inventory.certificates(&filter)?.pop();
+        let existing = newest.map_or_else(
+            || format!("added {}", dates::day_of(&host.added_at)),
+            |record| format!("serial {}, {} until {}", record.serial, record.state, dates::day_of(&record.not_after)),
+        );
+        return Err(Failure::new(format!("`{}` has a certificate already ({existing}); nothing was issued", host.name)).hint(format!(
+            "`relayca renew {0}` gives it a new certificate for the same key; `relayca show {0}` shows what it has",
+            host.name
+        )));
+    }
+    Ok(())
+}
+
+fn new_id() -> Result<String, Failure> {
+    Ok(relayca_ca::Serial::random()?.to_string())
+}
+
+/// Issues every host, over all cores where there are several, and enters them batch by batch.
+fn issue_all(run: &Run, issuing: &Issuing<'_>, requests: &[HostRequest], change: &mut dyn Change, staged: &Staged) -> Result<Vec<Issued>, Failure> {
+    let put = |path: &str, content: &[u8], mode: u32| staged.put(path, content, mode);
+    let listed = if requests.iter().any(|request| request.relay.is_some()) {
+        pieces::listed(change, run.now)?
+    } else {
+        Vec::new()
+    };
+    let one = |request: &HostRequest| {
+        issuing::issue(issuing, request, &listed, &put).map_err(|failure| failure.within(&request.host))
+    };
+    let progress = progress(run, requests.len());
+    let mut all = Vec::with_capacity(requests.len());
+    for batch in requests.chunks(BATCH) {
+        let issued: Vec<Issued> = if batch.len() == 1 {
+            batch.iter().map(one).collect::<Result<_, _>>()?
+        } else {
+            batch.par_iter().map(|request| one(request).inspect(|_| progress.inc(1))).collect::<Result<_, _>>()?
+        };
+        for issued in &issued {
+            enter_issued(change, issued, run.now)?;
+        }
+        all.extend(issued);
+    }
+    progress.finish_and_clear();
+    Ok(all)
+}
+
+fn progress(run: &Run, hosts: usize) -> ProgressBar {
+    let target = if hosts >= 50 && !run.printer.quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(hosts as u64), target);
+    if let Ok(style) = ProgressStyle::with_template("relayca: issuing {bar:32} {pos}/{len} hosts, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// What each relay may know anew: the map above all. No key is in it.
+fn put_public_pieces(
+    run: &Run,
+    home: &Home,
+    inventory: &dyn Change,
+    authority: &Authority,
+    listed: &[CertificateRecord],
+    staged: &Staged,
+) -> Result<(), Failure> {
+    for relay in &home.settings.relays {
+        let filter = Filter {
+            host: Some(relay.name.to_string()),
+            role: Some("relay".into()),
+            state: Some(State::Live),
+            ..Filter::default()
+        };
+        let Some(record) = inventory.certificates(&filter)?.pop() else {
+            run.printer.warning(&format!("relay {} in relayca.toml has no certificate", relay.name));
+            run.printer.hint(&format!("relayca issue --relay {}", relay.text()));
+            continue;
+        };
+        let certificate = relayca_ca::Certificate::from_der(&record.certificate_der)?;
+        let entries = pieces::relay_entries(&home.settings, &certificate, authority.certificate(), relay, listed)?;
+        let archive = relayca_bundle::pack(&entries, issuing::mtime(&certificate))?;
+        staged.put(&Home::public_bundle(&relay.name), &archive, pieces::PRIVATE)?;
+    }
+    Ok(())
+}
+
+fn report(run: &Run, home: &Home, requests: &[HostRequest], issued: &[Issued], listed: &[CertificateRecord]) -> Result<(), Failure> {
+    let map = pieces::map_of(listed, home.settings.digest, home.settings.pin)?;
+    let relays_issued = requests.iter().any(|request| request.relay.is_some());
+    if run.printer.json {
+        let hosts = issued
+            .iter()
+            .map(|issued| Ok(issued_json(home, issued, &snippet_of(home, issued)?)))
+            .collect::<Result<Vec<_>, Failure>>()?;
+        run.printer.json(&json!({ "issued": hosts, "map_entries": map.entries().len() }))?;
+    } else {
+        let mut steps = Steps::default();
+        if !relays_issued {
+            relay_steps(&mut steps, home, &map)?;
+        }
+        if issued.len() < MANY {
+            for issued in issued {
+                host_steps(&mut steps, home, issued)?;
+            }
+        } else {
+            many_steps(&mut steps, home);
+        }
+        run.printer.data(steps.text())?;
+    }
+    notes(run, home, issued, relays_issued);
+    Ok(())
+}
+
+fn snippet_of(home: &Home, issued: &Issued) -> Result<Snippet, Failure> {
+    match home.settings.relay(&issued.host) {
+        Some(relay) => pieces::relay_snippet(&home.settings, relay, pieces::bindings(&home.settings), RelayStyle::Block),
+        None => pieces::mail_host_snippet(&home.settings, &issued.host, home.settings.style),
+    }
+}
+
+/// The relays first: until they know the host, its mail waits.
+fn relay_steps(steps: &mut Steps, home: &Home, map: &relayca_fingerprint::FingerprintMap) -> Result<(), Failure> {
+    let bindings = pieces::bindings(&home.settings);
+    let access = pieces::access_map(map, &bindings)?;
+    for relay in &home.settings.relays {
+        steps::map(steps, home, relay, &map.to_text(), access.as_deref())?;
+        if access.is_some() {
+            let snippet = pieces::relay_snippet(&home.settings, relay, bindings.clone(), RelayStyle::Block)?;
+            steps::settings_block(steps, &relay.name, "the service, which now binds senders", &snippet.script);
+        }
+    }
+    Ok(())
+}
+
+fn host_steps(steps: &mut Steps, home: &Home, issued: &Issued) -> Result<(), Failure> {
+    let snippet = snippet_of(home, issued)?;
+    steps::send(steps, home, &issued.host, issued.by_passphrase);
+    steps::unpack(steps, &home.settings, &issued.host, issued.by_passphrase);
+    let what = if home.settings.relay(&issued.host).is_some() { "the relay's service" } else { "mail goes out through the relay" };
+    steps::settings_block(steps, &issued.host, what, &snippet.script);
+    Ok(())
+}
+
+fn many_steps(steps: &mut Steps, home: &Home) {
+    let relayca = steps::relayca(home);
+    steps.add(
+        "For each host: send its bundle, unpack it there, run the snippet that lies in it (INSTALL.txt says how).",
+        &format!(
+            "# scp {}/HOST.tar.age root@HOST:\n# {relayca} passphrase HOST\n# {relayca} snippet HOST",
+            steps::quoted(&home.path("bundles"))
+        ),
+    );
+}
+
+fn notes(run: &Run, home: &Home, issued: &[Issued], relays: bool) {
+    let printer = &run.printer;
+    if let [only] = issued {
+        printer.note(&format!(
+            "issued {} ({}), serial {}, valid until {}",
+            only.host,
+            only.role,
+            only.certificate.serial(),
+            dates::day(only.certificate.not_after())
+        ));
+        printer.note(&format!("its sealed bundle: {}", home.path(&Home::bundle(&only.host)).display()));
+    } else if let Some(first) = issued.iter().map(|issued| issued.certificate.not_after()).min() {
+        printer.note(&format!("issued {} certificates; the first expires on {}", issued.len(), dates::day(first)));
+        printer.note(&format!("their sealed bundles: {}", home.path("bundles").display()));
+    }
+    if relays {
+        let relayca = steps::relayca(home);
+        printer.note(&format!("next: set up the relay as printed, then paste `{relayca} snippet HOST` on every mail host"));
+    } else {
+        printer.note("next: paste the steps in their order, the relay's first; until then the host's mail waits in its queue");
+    }
+}
+
+/// A host as `--json` shows it.
+pub fn issued_json(home: &Home, issued: &Issued, snippet: &Snippet) -> Value {
+    let certificate = &issued.certificate;
+    json!({
+        "host": issued.host.as_str(),
+        "role": issued.role.to_string(),
+        "serial": certificate.serial().to_string(),
+        "not_before": dates::stamp(certificate.not_before()),
+        "not_after": dates::stamp(certificate.not_after()),
+        "fingerprint": relayca_fingerprint::fingerprint(home.settings.digest, certificate.spki_der()).to_string(),
+        "bundle": home.path(&Home::bundle(&issued.host)),
+        "passphrase_file": issued.by_passphrase.then(|| home.path(&Home::bundle_passphrase(&issued.host))),
+        "snippet": snippet_json(snippet),
+    })
+}
+
+/// A snippet as `--json` shows it.
+pub fn snippet_json(snippet: &Snippet) -> Value {
+    json!({
+        "main_cf": snippet.main_cf,
+        "master_cf": snippet.master_cf,
+        "script": snippet.script,
+        "warnings": snippet.warnings,
+    })
+}

@@ -1,0 +1,16 @@
+//! One file a command. Each takes what the grammar gives and a [`crate::run::Run`], does its work through
+//! the stages, and ends by saying what it did, where it lies, when it expires and the next step.
+
+pub mod bundle;
+pub mod completions;
+pub mod fingerprint;
+pub mod init;
+pub mod issue;
+pub mod list;
+pub mod man;
+pub mod map;
+pub mod open;
+pub mod passphrase;
+pub mod show;
+pub mod snippet;
+pub mod verify;

@@ -1,0 +1,43 @@
+//! `relayca passphrase`: prints the passphrase of a bundle or of the CA key, and nothing else, on stdout.
+
+use relayca_bundle::OpenWith;
+use zeroize::Zeroizing;
+
+use super::snippet::known_host;
+use crate::cli::Passphrase;
+use crate::failure::Failure;
+use crate::home::{Home, passphrase_of};
+use crate::run::Run;
+
+/// Runs the command.
+pub fn run(run: &Run, arguments: &Passphrase) -> Result<(), Failure> {
+    let home = run.home(Some(&arguments.what))?;
+    let (passphrase, opens) = if arguments.what == "ca" {
+        (home.ca_passphrase(&run.secrets)?.0, home.path(crate::home::CA_KEY))
+    } else {
+        let (host, _) = known_host(&home, &arguments.what)?;
+        (bundle_passphrase(run, &home, &host)?, home.path(&Home::bundle(&host)))
+    };
+    if run.printer.json {
+        return Err(Failure::usage("a passphrase is not printed as JSON").hint("leave --json out: stdout is the passphrase alone"));
+    }
+    let line = Zeroizing::new(format!("{}\n", passphrase.expose()));
+    run.printer.data(&line)?;
+    run.printer.note(&format!("it opens {}", opens.display()));
+    Ok(())
+}
+
+/// The passphrase of a host's bundle.
+pub fn bundle_passphrase(run: &Run, home: &Home, host: &relayca_ca::HostName) -> Result<relayca_bundle::Passphrase, Failure> {
+    let relative = Home::bundle_passphrase(host);
+    let path = home.path(&relative);
+    if !path.exists() {
+        return Err(Failure::new(format!("the bundle of `{host}` has no passphrase: it is sealed to a key of that host"))
+            .hint(format!("on {host}: age -d -i /etc/ssh/ssh_host_ed25519_key {host}.tar.age")));
+    }
+    let sealed = home.read(&relative)?;
+    let identities = home.admin_identities(&run.secrets)?;
+    let opened = relayca_bundle::open(&sealed, &OpenWith::Identities(&identities))
+        .map_err(|error| Failure::from(error).within(path.display()))?;
+    passphrase_of(&opened).map_err(|failure| failure.within(path.display()))
+}

@@ -1,0 +1,261 @@
+//! An authority on disk: which one is meant, and where its parts lie.
+//!
+//! In: the global options, the environment, relayca.toml. Out: [`Home`], from which commands take the CA
+//! certificate, the CA key and the inventory. It refuses to know what the commands do with them.
+
+use std::path::{Path, PathBuf};
+
+use relayca_bundle::{Identities, OpenWith, Passphrase};
+use relayca_ca::{Authority, Certificate, Domain, HostName, PrivateKey};
+use relayca_inventory::{Inventory, SqliteInventory};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use crate::cli::Global;
+use crate::disk;
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::secrets::Secrets;
+use crate::settings::Settings;
+
+/// The settings.
+pub const SETTINGS: &str = "relayca.toml";
+/// The CA certificate.
+pub const CA_CERTIFICATE: &str = "ca/ca.crt.pem";
+/// The CA key, PKCS#8 under PBES2.
+pub const CA_KEY: &str = "ca/ca.key.pem";
+/// The passphrase of the CA key, sealed.
+pub const CA_PASSPHRASE: &str = "ca/ca.passphrase.age";
+/// Where an admin passphrase opens the authority: an age identity sealed with it. Passphrases of bundles
+/// are sealed to its recipient, so that issuing many hosts does not stretch the passphrase once a host.
+pub const ADMIN_IDENTITY: &str = "ca/admin.identity.age";
+/// The inventory.
+pub const INVENTORY: &str = "inventory.db";
+
+/// Bytes; sealed passphrases, PEM files.
+const LONGEST_SMALL_FILE: usize = 1 << 20;
+
+/// One domain's authority.
+#[derive(Debug)]
+pub struct Home {
+    /// Its directory.
+    pub root: PathBuf,
+    /// relayca.toml, read.
+    pub settings: Settings,
+    /// relayca.toml, as it stands.
+    pub settings_text: String,
+}
+
+impl Home {
+    /// Finds the authority: `--dir`, `--domain`, the suffix of `host`, or the only one there is.
+    pub fn find(global: &Global, host: Option<&str>, printer: &Printer) -> Result<Self, Failure> {
+        let root = match &global.dir {
+            Some(directory) => directory.clone(),
+            None => find_root(global, host)?,
+        };
+        let home = Self::at(root)?;
+        if let Some(domain) = &global.domain
+            && Domain::parse(domain)? != home.settings.domain
+        {
+            return Err(Failure::usage(format!(
+                "`{}` is the authority of `{}`, not of `{domain}`",
+                home.root.display(),
+                home.settings.domain
+            )));
+        }
+        home.finish_interrupted(printer);
+        Ok(home)
+    }
+
+    /// The authority in this directory.
+    pub fn at(root: PathBuf) -> Result<Self, Failure> {
+        let path = root.join(SETTINGS);
+        if !path.exists() {
+            return Err(Failure::new(format!("there is no authority in `{}`", root.display()))
+                .hint("`relayca init DOMAIN` makes one; --dir names its directory"));
+        }
+        let settings_text = disk::read_text(&path, LONGEST_SMALL_FILE * 4)?.to_string();
+        let settings = Settings::parse(&settings_text, &path)?;
+        Ok(Self {
+            root,
+            settings,
+            settings_text,
+        })
+    }
+
+    /// What a killed process committed but did not put in place. Whoever comes next finishes it; who
+    /// may only read leaves it.
+    fn finish_interrupted(&self, printer: &Printer) {
+        if disk::staged(&self.root).is_ok_and(|left| left.is_empty()) {
+            return;
+        }
+        let finished = self.inventory().and_then(|mut inventory| {
+            let change = inventory.change()?;
+            disk::settle(&self.root, |id| Ok(change.published(id)?))
+        });
+        if let Err(failure) = finished {
+            printer.warning(&format!("what an interrupted run left could not be finished: {failure}"));
+        }
+    }
+
+    /// A file of the authority.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Reads a small file of the authority.
+    pub fn read(&self, relative: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        disk::read(&self.path(relative), LONGEST_SMALL_FILE)
+    }
+
+    /// The CA certificate.
+    pub fn ca_certificate(&self) -> Result<Certificate, Failure> {
+        let path = self.path(CA_CERTIFICATE);
+        let pem = disk::read_text(&path, LONGEST_SMALL_FILE)?;
+        Certificate::from_pem(&pem).map_err(|error| Failure::from(error).within(path.display()))
+    }
+
+    /// The inventory, to be changed.
+    pub fn inventory(&self) -> Result<SqliteInventory, Failure> {
+        Ok(relayca_inventory::open(&self.path(INVENTORY))?)
+    }
+
+    /// The inventory, to be read: works in a read-only directory.
+    pub fn inventory_read_only(&self) -> Result<SqliteInventory, Failure> {
+        Ok(relayca_inventory::open_read_only(&self.path(INVENTORY))?)
+    }
+
+    /// Opens the CA key.
+    pub fn authority(&self, secrets: &Secrets, now: OffsetDateTime) -> Result<(Authority, AdminKeys), Failure> {
+        let (passphrase, admins) = self.ca_passphrase(secrets)?;
+        let path = self.path(CA_KEY);
+        let pem = disk::read_text(&path, LONGEST_SMALL_FILE)?;
+        let key = PrivateKey::decrypt(&pem, passphrase.expose())
+            .map_err(|error| Failure::from(error).within(path.display()))?;
+        Ok((Authority::load(self.ca_certificate()?, key, now)?, admins))
+    }
+
+    /// The passphrase of the CA key, and what opened it.
+    pub fn ca_passphrase(&self, secrets: &Secrets) -> Result<(Passphrase, AdminKeys), Failure> {
+        let sealed = self.read(CA_PASSPHRASE)?;
+        let path = self.path(CA_PASSPHRASE);
+        let named = |failure: Failure| failure.within(path.display());
+        let (opened, admins) = if relayca_bundle::sealed_with_passphrase(&sealed).map_err(|error| named(error.into()))? {
+            let passphrase = secrets.passphrase(&format!("the authority of {}", self.settings.domain))?;
+            let opened = relayca_bundle::open(&sealed, &OpenWith::Passphrase(&passphrase));
+            (opened, AdminKeys::Passphrase(passphrase))
+        } else {
+            let identities = self.identities(secrets)?;
+            let opened = relayca_bundle::open(&sealed, &OpenWith::Identities(&identities));
+            (opened, AdminKeys::Identities(identities))
+        };
+        let opened = opened.map_err(|error| named(error.into()))?;
+        Ok((passphrase_of(&opened).map_err(named)?, admins))
+    }
+
+    /// The identities that open what was sealed to the admins: given ones, or with an admin passphrase
+    /// the one that it wraps.
+    pub fn admin_identities(&self, secrets: &Secrets) -> Result<Identities, Failure> {
+        if !self.path(ADMIN_IDENTITY).exists() {
+            return self.identities(secrets);
+        }
+        let passphrase = secrets.passphrase(&format!("the authority of {}", self.settings.domain))?;
+        self.wrapped_identity(secrets, &passphrase)
+    }
+
+    /// The identity that an admin passphrase wraps.
+    pub fn wrapped_identity(&self, secrets: &Secrets, passphrase: &Passphrase) -> Result<Identities, Failure> {
+        let sealed = self.read(ADMIN_IDENTITY)?;
+        let path = self.path(ADMIN_IDENTITY).display().to_string();
+        let text = relayca_bundle::open(&sealed, &OpenWith::Passphrase(passphrase))
+            .map_err(|error| Failure::from(error).within(&path))?;
+        secrets.parse_identities(&text, &path)
+    }
+
+    fn identities(&self, secrets: &Secrets) -> Result<Identities, Failure> {
+        secrets
+            .identities(&self.settings.identities)?
+            .filter(|identities| !identities.is_empty())
+            .ok_or_else(|| {
+                Failure::usage(format!("the authority of `{}` is sealed to age recipients, and no identity was given", self.settings.domain))
+                    .hint("name the identity file with -i FILE, in RELAYCA_IDENTITY, or as `identities` in relayca.toml")
+            })
+    }
+
+    /// `bundles/HOST.tar.age`, below the root.
+    pub fn bundle(host: &HostName) -> String {
+        format!("bundles/{host}.tar.age")
+    }
+
+    /// `bundles/HOST.passphrase.age`, below the root.
+    pub fn bundle_passphrase(host: &HostName) -> String {
+        format!("bundles/{host}.passphrase.age")
+    }
+
+    /// `bundles/HOST.public.tar`, below the root.
+    pub fn public_bundle(host: &HostName) -> String {
+        format!("bundles/{host}.public.tar")
+    }
+}
+
+/// What an admin opened the authority with.
+#[derive(Debug)]
+pub enum AdminKeys {
+    /// age, SSH or plugin identities.
+    Identities(Identities),
+    /// The admin passphrase.
+    Passphrase(Passphrase),
+}
+
+/// The passphrase in an opened passphrase file: its only line.
+pub fn passphrase_of(opened: &[u8]) -> Result<Passphrase, Failure> {
+    let text = std::str::from_utf8(opened).map_err(|_| Failure::new("it does not hold a passphrase"))?;
+    Ok(Passphrase::new(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))?)
+}
+
+/// `$XDG_DATA_HOME/relayca`, or `~/.local/share/relayca` (XDG Base Directory Specification).
+pub fn default_root() -> Result<PathBuf, Failure> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|data| data.join("relayca"))
+        .ok_or_else(|| Failure::usage("neither HOME nor XDG_DATA_HOME is set").hint("name the directory with --dir"))
+}
+
+fn find_root(global: &Global, host: Option<&str>) -> Result<PathBuf, Failure> {
+    let base = default_root()?;
+    if let Some(domain) = &global.domain {
+        return Ok(base.join(Domain::parse(domain)?.as_str()));
+    }
+    let mut domains = authorities(&base)?;
+    if domains.len() > 1
+        && let Some(host) = host.and_then(|host| HostName::parse(host).ok())
+    {
+        domains.retain(|domain| domain.contains(&host));
+        // The longest suffix is the nearest authority.
+        domains.sort_by_key(|domain| std::cmp::Reverse(domain.as_str().len()));
+        domains.truncate(1);
+    }
+    match domains.as_slice() {
+        [only] => Ok(base.join(only.as_str())),
+        [] => Err(Failure::new(format!("there is no authority in `{}`", base.display()))
+            .hint("`relayca init DOMAIN` makes one; --dir names one that lies elsewhere")),
+        several => {
+            let names: Vec<&str> = several.iter().map(Domain::as_str).collect();
+            Err(Failure::usage(format!("there are several authorities: {}", names.join(", ")))
+                .hint("say which with --domain, or give the host's full name"))
+        }
+    }
+}
+
+fn authorities(base: &Path) -> Result<Vec<Domain>, Failure> {
+    let entries = match std::fs::read_dir(base) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|error| Failure::io("read", base, &error))?,
+    };
+    Ok(entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().join(SETTINGS).exists())
+        .filter_map(|entry| Domain::parse(entry.file_name().to_str()?).ok())
+        .collect())
+}

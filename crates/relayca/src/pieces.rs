@@ -1,0 +1,200 @@
+//! The files that belong on a host: certificate, CA certificate, map and Postfix pieces.
+//!
+//! In: settings, certificates, the map. Out: [`Entry`]s for a bundle, and the [`Snippet`]s in them. It
+//! refuses to know keys (the caller adds one) and the disk.
+
+use relayca_bundle::Entry;
+use relayca_ca::{AltName, Certificate, HostName};
+use relayca_fingerprint::{Digest, FingerprintMap, Listed, Pin};
+use relayca_inventory::{CertificateRecord, Filter, Records, State};
+use relayca_postfix::{MailHost, NextHop, RelayService, RelayStyle, SenderBinding, Snippet, Style};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use crate::dates;
+use crate::failure::Failure;
+use crate::settings::{Relay, Settings};
+
+/// Mode of a file that anybody on the host may read.
+pub const PUBLIC: u32 = 0o644;
+/// Mode of a private key.
+pub const PRIVATE: u32 = 0o600;
+
+/// Who may relay now: live mail hosts whose certificates are valid.
+pub fn listed(inventory: &(impl Records + ?Sized), now: OffsetDateTime) -> Result<Vec<CertificateRecord>, Failure> {
+    Ok(inventory.certificates(&Filter {
+        role: Some("mailhost".into()),
+        state: Some(State::Live),
+        valid_at: Some(dates::stamp(now)),
+        ..Filter::default()
+    })?)
+}
+
+/// relay_clientcerts of these certificates.
+pub fn map_of(records: &[CertificateRecord], digest: Digest, pin: Pin) -> Result<FingerprintMap, Failure> {
+    let certificates = records
+        .iter()
+        .map(|record| {
+            Certificate::from_der(&record.certificate_der)
+                .map_err(|error| Failure::from(error).within(format_args!("serial {} in the inventory", record.serial)))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let listed = records.iter().zip(&certificates).map(|(record, certificate)| Listed {
+        host: &record.host,
+        serial: &record.serial,
+        not_after: &record.not_after,
+        certificate_der: &record.certificate_der,
+        spki_der: certificate.spki_der(),
+    });
+    Ok(FingerprintMap::new(digest, pin, listed)?)
+}
+
+/// What the relay looks a certificate up in, beside relay_clientcerts: fingerprints to the senders' rule
+/// of their host. `None` where no listed host is bound.
+pub fn access_map(map: &FingerprintMap, bindings: &[SenderBinding]) -> Result<Option<String>, Failure> {
+    if bindings.is_empty() {
+        return Ok(None);
+    }
+    let entries: Vec<(String, String)> = map
+        .entries()
+        .iter()
+        .map(|entry| (entry.fingerprint.to_string(), entry.host.clone()))
+        .collect();
+    Ok(Some(relayca_postfix::access_map_text(&entries, bindings)?))
+}
+
+/// The hosts that relayca.toml binds to senders.
+pub fn bindings(settings: &Settings) -> Vec<SenderBinding> {
+    settings
+        .bound()
+        .map(|(host, senders)| SenderBinding {
+            host: host.to_owned(),
+            senders: senders.to_vec(),
+        })
+        .collect()
+}
+
+/// The relay's service.
+pub fn relay_snippet(
+    settings: &Settings,
+    relay: &Relay,
+    bindings: Vec<SenderBinding>,
+    style: RelayStyle,
+) -> Result<Snippet, Failure> {
+    let service = RelayService {
+        domain: settings.domain.to_string(),
+        relay: relay.name.to_string(),
+        port: relay.port,
+        wrapper: settings.wrapper,
+        config_directory: settings.config_directory(&relay.name).to_owned(),
+        digest: settings.digest.to_string(),
+        refusal: settings.refusal,
+        senders: bindings,
+    };
+    Ok(relayca_postfix::relay_snippet(&service, style)?)
+}
+
+/// The mail host's settings.
+pub fn mail_host_snippet(settings: &Settings, host: &HostName, style: Style) -> Result<Snippet, Failure> {
+    if settings.relays.is_empty() {
+        return Err(Failure::new("`relays` in relayca.toml names no relay")
+            .hint("add one, as in relays = [\"relayhost.example.org:2500\"]"));
+    }
+    let relays = settings.relays.iter().map(|relay| NextHop {
+        destination: match &relay.destination {
+            AltName::Ip(std::net::IpAddr::V6(address)) => format!("ipv6:{address}"),
+            other => other.to_string(),
+        },
+        port: relay.port,
+        certificate_name: relay.name.to_string(),
+    });
+    let mail_host = MailHost {
+        domain: settings.domain.to_string(),
+        host: host.to_string(),
+        config_directory: settings.config_directory(host).to_owned(),
+        relays: relays.collect(),
+        wrapper: settings.wrapper,
+        style,
+    };
+    Ok(relayca_postfix::mail_host_snippet(&mail_host)?)
+}
+
+/// A mail host's files, without the key.
+pub fn mail_host_entries(settings: &Settings, certificate: &Certificate, ca: &Certificate, host: &HostName) -> Result<Vec<Entry>, Failure> {
+    let snippet = mail_host_snippet(settings, host, settings.style)?;
+    Ok(entries(settings, certificate, ca, host, &snippet))
+}
+
+/// A relay's files, without the key.
+pub fn relay_entries(
+    settings: &Settings,
+    certificate: &Certificate,
+    ca: &Certificate,
+    relay: &Relay,
+    records: &[CertificateRecord],
+) -> Result<Vec<Entry>, Failure> {
+    let bindings = bindings(settings);
+    let map = map_of(records, settings.digest, settings.pin)?;
+    let access = access_map(&map, &bindings)?;
+    let snippet = relay_snippet(settings, relay, bindings, RelayStyle::Block)?;
+    let mut entries = entries(settings, certificate, ca, &relay.name, &snippet);
+    entries.push(entry("relay_clientcerts", map.to_text(), PUBLIC));
+    if let Some(access) = access {
+        entries.push(entry("relay_ccert_access", access, PUBLIC));
+    }
+    Ok(entries)
+}
+
+fn entries(settings: &Settings, certificate: &Certificate, ca: &Certificate, host: &HostName, snippet: &Snippet) -> Vec<Entry> {
+    let mut entries = vec![
+        entry(&format!("{host}.crt.pem"), certificate.to_pem(), PUBLIC),
+        entry(&format!("{}-ca.crt.pem", settings.domain), ca.to_pem(), PUBLIC),
+        entry(&format!("{host}.snippet.sh"), snippet.script.clone(), PUBLIC),
+        entry("INSTALL.txt", install_text(settings, host), PUBLIC),
+    ];
+    for (file, piece) in [("main.cf", &snippet.main_cf), ("master.cf", &snippet.master_cf)] {
+        if let Some(piece) = piece {
+            entries.push(entry(&format!("{host}.{file}"), piece.clone(), PUBLIC));
+        }
+    }
+    entries
+}
+
+/// A file of a bundle.
+pub fn entry(name: &str, content: String, mode: u32) -> Entry {
+    Entry {
+        name: name.to_owned(),
+        mode,
+        content: Zeroizing::new(content.into_bytes()),
+    }
+}
+
+fn install_text(settings: &Settings, host: &HostName) -> String {
+    let directory = settings.config_directory(host);
+    format!(
+        "\
+relayca: the files of {host}
+
+As root on {host}; age, tar and Postfix are all that is needed.
+
+1. Unpack the bundle where Postfix will read it, and check it:
+
+   mkdir -p -m 700 {directory}/relayca
+   age -d {host}.tar.age | tar -x -C {directory}/relayca
+   cd {directory}/relayca && sha256sum -c SHA256SUMS
+
+   age asks for the bundle's passphrase. If the bundle was sealed to a key of this
+   host, name the key: age -d -i /etc/ssh/ssh_host_ed25519_key {host}.tar.age
+
+2. Tell Postfix. The block checks its files first, may be run twice, and puts the
+   old configuration back if `postfix check` complains:
+
+   sh {host}.snippet.sh
+
+3. Remove the sealed bundle: rm {host}.tar.age
+
+{host}.key.pem is the private key. It is for this host alone.
+{host}.main.cf and {host}.master.cf show what the block writes, with the reasons.
+"
+    )
+}

@@ -1,0 +1,145 @@
+//! What the admin does next, as text that can be pasted: comments and commands, host by host.
+//!
+//! In: what was issued, the snippets. Out: the steps on stdout. It refuses to know how any of it was made.
+//! A step begins with `# N. On HOST`; everything up to the next is for a root shell there.
+
+use std::path::Path;
+
+use relayca_ca::HostName;
+
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::settings::{Relay, Settings};
+
+/// A map of more lines than this is sent as a file instead of being printed.
+const LONGEST_PRINTED_MAP: usize = 200;
+
+/// Numbered steps.
+#[derive(Debug, Default)]
+pub struct Steps {
+    text: String,
+    number: u32,
+}
+
+impl Steps {
+    /// Adds a step.
+    pub fn add(&mut self, title: &str, commands: &str) {
+        self.number += 1;
+        if self.number > 1 {
+            self.text.push('\n');
+        }
+        self.text.push_str(&format!("# {}. {title}\n{}\n", self.number, commands.trim_end()));
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Sending a sealed bundle, and the passphrase that opens it.
+pub fn send(steps: &mut Steps, home: &Home, host: &HostName, by_passphrase: bool) {
+    let mut commands = format!("scp {} root@{host}:\n", quoted(&home.path(&Home::bundle(host))));
+    if by_passphrase {
+        commands.push_str(&format!("{} passphrase {host}\n", relayca(home)));
+    }
+    let title = if by_passphrase {
+        format!("Here: send {host} its bundle, and show the passphrase that opens it there.")
+    } else {
+        format!("Here: send {host} its bundle. A key of that host opens it.")
+    };
+    steps.add(&title, &commands);
+}
+
+/// Opening the bundle on the host with stock tools.
+pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, by_passphrase: bool) {
+    let directory = settings.config_directory(host);
+    let (age, title) = if by_passphrase {
+        (format!("age -d {host}.tar.age"), "unpack the bundle (age asks for the passphrase)")
+    } else {
+        (
+            format!("age -d -i /etc/ssh/ssh_host_ed25519_key {host}.tar.age"),
+            "unpack the bundle (with the key that it was sealed to)",
+        )
+    };
+    steps.add(
+        &format!("On {host}, as root: {title}."),
+        &format!(
+            "mkdir -p -m 700 {directory}/relayca\n\
+             {age} | tar -x -C {directory}/relayca\n\
+             ( cd {directory}/relayca && sha256sum -c SHA256SUMS ) && rm {host}.tar.age"
+        ),
+    );
+}
+
+/// Postfix's settings on a host.
+pub fn settings_block(steps: &mut Steps, host: &HostName, what: &str, script: &str) {
+    steps.add(&format!("On {host}, as root: {what}. Paste the block."), script);
+}
+
+/// The relay's map: printed whole where it is short, else sent as a file.
+pub fn map(
+    steps: &mut Steps,
+    home: &Home,
+    relay: &Relay,
+    map_text: &str,
+    access_text: Option<&str>,
+) -> Result<(), Failure> {
+    let directory = home.settings.config_directory(&relay.name);
+    let name = &relay.name;
+    if map_text.lines().count() > LONGEST_PRINTED_MAP {
+        let public = Home::public_bundle(name);
+        steps.add(
+            &format!("Here: send {name} the new map."),
+            &format!("scp {} root@{name}:", quoted(&home.path(&public))),
+        );
+        let tables = if access_text.is_some() { "relay_clientcerts relay_ccert_access" } else { "relay_clientcerts" };
+        steps.add(
+            &format!("On {name}, as root: put the map in place."),
+            &format!(
+                "tar -x -C {directory}/relayca -f {name}.public.tar\n\
+                 ( cd {directory}/relayca && sha256sum -c SHA256SUMS && postmap {tables} )\n\
+                 postfix reload"
+            ),
+        );
+        return Ok(());
+    }
+    let mut script = relayca_postfix::map_script(directory, map_text)?;
+    if let Some(access) = access_text {
+        script.push_str(&relayca_postfix::access_map_script(directory, access)?);
+    }
+    steps.add(&format!("On {name}, as root: the map of who may relay. Paste the block."), &script);
+    Ok(())
+}
+
+/// `relayca` with the `--dir` that finds this authority again, where it is not in the default place.
+pub fn relayca(home: &Home) -> String {
+    let default = crate::home::default_root().map(|root| root.join(home.settings.domain.as_str()));
+    if default.is_ok_and(|default| default == home.root) {
+        return "relayca".to_owned();
+    }
+    let root = std::path::absolute(&home.root).unwrap_or_else(|_| home.root.clone());
+    format!("relayca --dir {}", quoted(&root))
+}
+
+/// A path as a word for sh: plain ones as they are, others in single quotes.
+pub fn quoted(path: &Path) -> String {
+    let text = crate::printer::printable(&path.to_string_lossy());
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+,:@%".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_for_the_shell() {
+        assert_eq!(quoted(Path::new("/a/b.age")), "/a/b.age");
+        assert_eq!(quoted(Path::new("/a b/$(id)")), "'/a b/$(id)'");
+        assert_eq!(quoted(Path::new("/it's")), "'/it'\\''s'");
+    }
+}

@@ -1,0 +1,193 @@
+//! A Postfix of its own. Enters: the directory that [`Setup`](super::Setup) made. Leaves: what it logged, queued and said.
+//! Refuses to know what it is configured to do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tempfile::TempDir;
+
+use super::tree::{Pasted, Tree, feed};
+use super::{Port, wait_for};
+
+/// An instance of Postfix. It is stopped, and its directory removed, when it is dropped.
+#[derive(Debug)]
+pub struct Instance {
+    tree: Tree,
+    directory: TempDir,
+    port: Port,
+}
+
+impl Instance {
+    pub(super) fn new(tree: Tree, directory: TempDir, port: Port) -> Self {
+        Self {
+            tree,
+            directory,
+            port,
+        }
+    }
+
+    /// The configuration directory, as seen from outside its tree.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.directory.path().join("config")
+    }
+
+    /// The configuration directory as Postfix sees it: what goes into settings and scripts.
+    #[must_use]
+    pub fn config_inside(&self) -> String {
+        self.tree.inside(&self.config()).display().to_string()
+    }
+
+    /// Its directory: `config`, `queue`, `data` and `log` lie in it.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The port of its ordinary SMTP service.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Runs a Postfix command of this instance (`postconf`, `postqueue`, ...; all know `-c`).
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<Pasted> {
+        let mut command = self.command(program);
+        command.arg("-c").arg(self.config_inside()).args(arguments);
+        feed(command, "")
+    }
+
+    fn command(&self, program: &str) -> std::process::Command {
+        self.tree
+            .command_with_hosts(&self.directory.path().join("hosts"), program)
+    }
+
+    /// Starts Postfix and waits for its greeting.
+    ///
+    /// # Errors
+    /// With what it said and logged.
+    pub fn start(&self) -> Result<()> {
+        let said = self.run("postfix", &["start"])?;
+        ensure!(
+            said.ok(),
+            "postfix start: {}{}\n{}",
+            said.stdout,
+            said.stderr,
+            self.log()
+        );
+        let answers = || std::net::TcpStream::connect(("127.0.0.1", self.port())).is_ok();
+        wait_for("Postfix to listen", Duration::from_secs(20), answers).with_context(|| self.log())
+    }
+
+    /// The process id of the master, if it runs.
+    #[must_use]
+    pub fn master(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.directory.path().join("queue/pid/master.pid")).ok()?;
+        let pid = text.trim().parse().ok()?;
+        Path::new("/proc").join(text.trim()).exists().then_some(pid)
+    }
+
+    /// Stops Postfix, if it runs.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn stop(&self) -> Result<()> {
+        if self.master().is_none() {
+            return Ok(());
+        }
+        // `stop` is this with whole seconds of waiting.
+        self.run("postfix", &["abort"])?;
+        wait_for("Postfix to end", Duration::from_secs(10), || {
+            self.master().is_none()
+        })
+    }
+
+    /// All that was logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read(self.directory.path().join("log"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Waits for words in the log.
+    ///
+    /// # Errors
+    /// After `deadline`, with the log.
+    pub fn wait_for_log(&self, words: &str, deadline: Duration) -> Result<()> {
+        wait_for(&format!("`{words}` in the log"), deadline, || {
+            self.log().contains(words)
+        })
+        .with_context(|| self.log())
+    }
+
+    /// The queue, one JSON object a message, as `postqueue -j` prints it.
+    ///
+    /// # Errors
+    /// Where `postqueue` fails.
+    pub fn queue(&self) -> Result<Vec<String>> {
+        let said = self.run("postqueue", &["-j"])?;
+        if !said.ok() {
+            bail!("postqueue: {}", said.stderr);
+        }
+        Ok(said.stdout.lines().map(str::to_owned).collect())
+    }
+
+    /// Puts a message into the queue by its `sendmail`.
+    ///
+    /// # Errors
+    /// With what `sendmail` said.
+    pub fn send(&self, from: &str, to: &str, body: &str) -> Result<()> {
+        let mut command = self.command("sendmail");
+        command
+            .arg("-C")
+            .arg(self.config_inside())
+            .args(["-i", "-f", from, "--", to]);
+        let said = feed(
+            command,
+            &format!("From: <{from}>\nTo: <{to}>\nSubject: lab\n\n{body}\n"),
+        )?;
+        ensure!(said.ok(), "sendmail: {}", said.stderr);
+        Ok(())
+    }
+
+    /// Tries everything in the queue again, now.
+    ///
+    /// # Errors
+    /// With what `postqueue` said.
+    pub fn flush(&self) -> Result<()> {
+        let said = self.run("postqueue", &["-f"])?;
+        ensure!(said.ok(), "postqueue: {}", said.stderr);
+        Ok(())
+    }
+
+    /// Gives a script to `sh` on this instance's system, as a paste does.
+    ///
+    /// # Errors
+    /// Where `sh` cannot be started.
+    pub fn paste(&self, script: &str) -> Result<Pasted> {
+        feed(self.command("sh"), script)
+    }
+
+    /// Likewise with another shell, for example `["busybox", "ash"]`.
+    ///
+    /// # Errors
+    /// Where the shell cannot be started.
+    pub fn paste_into(&self, shell: &[&str], script: &str) -> Result<Pasted> {
+        let (program, arguments) = shell.split_first().context("no shell")?;
+        let mut command = self.command(program);
+        command.args(arguments);
+        feed(command, script)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let _ = self.stop();
+    }
+}
