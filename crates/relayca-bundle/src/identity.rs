@@ -27,8 +27,8 @@ pub struct Identities {
 pub(crate) enum Key {
     Native(age::x25519::Identity),
     Ssh(Box<age::ssh::Identity>, Option<Recipient>),
-    LockedSsh(LockedSsh),
-    LockedFile(LockedFile),
+    LockedSsh(Box<LockedSsh>),
+    LockedFile(Box<LockedFile>),
     Plugin(PluginKeys),
 }
 
@@ -55,7 +55,7 @@ impl Identities {
         }
         if seal::looks_like_age(bytes) {
             return LockedFile::new(bytes, &name, prompt).map(|file| Self {
-                keys: vec![Key::LockedFile(file)],
+                keys: vec![Key::LockedFile(Box::new(file))],
             });
         }
         let text = std::str::from_utf8(bytes)
@@ -272,7 +272,9 @@ fn parse_ssh(text: &str, name: String, prompt: Arc<dyn Prompt>) -> Result<Key, I
     let recipient = recipient.and_then(|r| Recipient::parse(&r.to_string()).ok());
     match identity {
         age::ssh::Identity::Encrypted(key) => match recipient {
-            Some(recipient) => Ok(Key::LockedSsh(LockedSsh::new(key, recipient, name, prompt))),
+            Some(recipient) => Ok(Key::LockedSsh(Box::new(LockedSsh::new(
+                key, recipient, name, prompt,
+            )))),
             None => Err(IdentityError::UnsupportedKey {
                 name,
                 kind: "its public half cannot be used".into(),

@@ -30,8 +30,10 @@ pub const MAX_SEALED_BYTES: usize = 64 << 20;
 /// The most recipients that one file is sealed to.
 pub const MAX_RECIPIENTS: usize = 64;
 
-/// A header is parsed anew for each of its lines, so its length is bounded before; 64 of the largest recipients fit.
+/// age's parser begins a header anew for each of its lines: 128 KiB of tiny stanzas take it minutes. So the header's length and
+/// the number of its stanzas are bounded beforehand; [`MAX_RECIPIENTS`] of the largest kind fit.
 const MAX_HEADER_BYTES: usize = 128 << 10;
+const MAX_STANZAS: usize = 2 * MAX_RECIPIENTS;
 
 const MAGIC: &[u8] = b"age-encryption.org/";
 const ARMOR_BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
@@ -289,20 +291,21 @@ fn decryptor(binary: &[u8]) -> Result<age::Decryptor<&[u8]>, OpenError> {
     })
 }
 
-/// Whether the header ends within its bound. The last line of a header begins with `---`.
+/// Whether the header ends within its bounds. A stanza begins with `->`, the last line of a header with `---`.
 fn header_fits(binary: &[u8]) -> Result<(), OpenError> {
     let start = &binary[..binary.len().min(MAX_HEADER_BYTES)];
-    if start.windows(4).any(|w| w == b"\n---") {
-        Ok(())
-    } else if binary.len() <= MAX_HEADER_BYTES {
+    let header = match start.windows(4).position(|w| w == b"\n---") {
+        Some(end) => &start[..end],
+        None if start.len() < binary.len() => return Err(OpenError::HeaderTooLarge),
+        None if start.starts_with(b"age-encryption.org/v1\n") => return Err(OpenError::Truncated),
         // Another version may have another header; let the parser tell.
-        if start.starts_with(b"age-encryption.org/v1\n") {
-            Err(OpenError::Truncated)
-        } else {
-            Ok(())
-        }
+        None => start,
+    };
+    let stanzas = header.windows(3).filter(|w| *w == b"\n->").count();
+    if stanzas > MAX_STANZAS {
+        Err(OpenError::HeaderTooLarge)
     } else {
-        Err(OpenError::Damaged)
+        Ok(())
     }
 }
 
@@ -389,6 +392,9 @@ pub enum OpenError {
     /// It does not authenticate: altered, or cut within its last part (age cannot tell these apart).
     #[error("the age file was altered or cut short")]
     Damaged,
+    /// A header with more recipients than anybody has.
+    #[error("the age file has too many recipients")]
+    HeaderTooLarge,
     /// Sealed to others.
     #[error("none of the identities opens the age file")]
     WrongKey,
@@ -447,7 +453,7 @@ impl OpenError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::TooLarge | Self::NotAge => {
+            Self::TooLarge | Self::NotAge | Self::HeaderTooLarge => {
                 Some("check that it is the file that relayca or `age` wrote".into())
             }
             Self::UnknownVersion => Some("open it with a newer `age`".into()),

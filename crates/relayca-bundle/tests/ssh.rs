@@ -38,7 +38,7 @@ fn host_keys_open_what_is_sealed_to_their_public_half_in_both_directions() {
         let sealed = seal(
             b"for the host",
             &SealTo::Recipients {
-                recipients: &[to.clone()],
+                recipients: std::slice::from_ref(&to),
                 prompt: &no_prompt(),
             },
         );

@@ -10,6 +10,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
+use crate::der::is_certificate_envelope;
 use crate::extensions::Extensions;
 use crate::name::{AltName, printable};
 use crate::pem_block::{self, PemError};
@@ -33,7 +34,7 @@ pub enum CertificateError {
     Malformed,
     /// The serial number is not positive or too long.
     #[error("the certificate has an unusable serial number: {0}")]
-    Serial(#[from] SerialError),
+    Serial(SerialError),
     /// More than 64 KiB, or text of more than 1 MiB.
     #[error("this is too large for a certificate")]
     TooLarge,
@@ -86,7 +87,6 @@ pub struct Certificate {
     key_description: String,
     signature_algorithm: String,
     version: u32,
-    algorithms_agree: bool,
     extensions: Extensions,
 }
 
@@ -111,6 +111,9 @@ impl Certificate {
         if der.len() > MAX_CERTIFICATE {
             return Err(CertificateError::TooLarge);
         }
+        if !is_certificate_envelope(der) {
+            return Err(CertificateError::Malformed);
+        }
         let Ok(([], x509)) = X509Certificate::from_der(der) else {
             return Err(CertificateError::Malformed);
         };
@@ -124,7 +127,8 @@ impl Certificate {
                 Err(_) => String::new(),
             });
         Ok(Certificate {
-            serial: Serial::from_der_integer(x509.raw_serial())?,
+            serial: Serial::from_der_integer(x509.raw_serial())
+                .map_err(CertificateError::Serial)?,
             subject: shown_name(x509.subject()),
             issuer: shown_name(x509.issuer()),
             subject_der: x509.subject().as_raw().to_vec(),
@@ -136,7 +140,6 @@ impl Certificate {
             key_description: public_key::describe(x509.public_key()),
             signature_algorithm: x509.signature_algorithm.algorithm.to_id_string(),
             version: x509.version().0 + 1,
-            algorithms_agree: x509.signature_algorithm == x509.tbs_certificate.signature,
             extensions: Extensions::read(&x509),
             der: der.to_vec(),
         })
@@ -305,11 +308,6 @@ impl Certificate {
     /// The object identifier of the signature algorithm.
     pub(crate) fn signature_algorithm(&self) -> &str {
         &self.signature_algorithm
-    }
-
-    /// Whether the signature algorithm inside the signed part equals the one outside.
-    pub(crate) fn algorithms_agree(&self) -> bool {
-        self.algorithms_agree
     }
 
     /// 1 to 3.

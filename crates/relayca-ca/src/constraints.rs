@@ -4,8 +4,8 @@
 //! name is wanted for.
 //!
 //! Stricter than the RFC in one point. There, a kind of name for which nothing is said is free; here, an authority that
-//! permits some names permits no others. OpenSSL and webpki accept an address from an authority that permits host names only;
-//! GnuTLS refuses it, and so do we.
+//! permits some names permits no others. OpenSSL, webpki and GnuTLS all accept a client's address from an authority that
+//! permits host names only.
 
 use std::net::IpAddr;
 

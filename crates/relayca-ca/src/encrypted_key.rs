@@ -101,3 +101,53 @@ fn bound_the_work(parameters: &Parameters) -> Result<(), KeyError> {
         _ => Err(KeyError::UnsupportedEncryption),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use pkcs8::der::Encode;
+    use pkcs8::der::asn1::OctetStringRef;
+    use pkcs8::pkcs5::pbes2::ScryptParams;
+
+    fn hostile(parameters: Parameters) -> String {
+        let info = EncryptedPrivateKeyInfoRef {
+            encryption_algorithm: parameters.into(),
+            encrypted_data: OctetStringRef::new(&[0; 160]).unwrap(),
+        };
+        let text = pem_block::write("ENCRYPTED PRIVATE KEY", &info.to_der().unwrap()).unwrap();
+        text.as_str().to_owned()
+    }
+
+    #[test]
+    fn a_hostile_file_cannot_make_the_machine_hang() {
+        let rounds =
+            |count| Parameters::generate_pbkdf2_sha256_aes256cbc(count, &[1; 16], [2; 16]).unwrap();
+        for count in [0, 10_000_001, 100_000_000] {
+            let error = PrivateKey::decrypt(&hostile(rounds(count)), "x").unwrap_err();
+            assert_eq!(error, KeyError::ExcessiveWork, "{count}");
+        }
+        assert_eq!(
+            PrivateKey::decrypt(&hostile(rounds(1)), "x").unwrap_err(),
+            KeyError::WrongPassphrase
+        );
+
+        let mut scrypt = rounds(1);
+        for (cost, block, parallel) in [
+            (1 << 20, 8, 1),
+            (1 << 14, 8, 1000),
+            (u64::MAX / 2 + 1, 8, 1),
+            (2, u16::MAX, u16::MAX),
+        ] {
+            scrypt.kdf = Kdf::Scrypt(ScryptParams {
+                salt: [1; 16].as_slice().try_into().unwrap(),
+                cost_parameter: cost,
+                block_size: block,
+                parallelization: parallel,
+                key_length: None,
+            });
+            let error = PrivateKey::decrypt(&hostile(scrypt.clone()), "x").unwrap_err();
+            assert_eq!(error, KeyError::ExcessiveWork, "{cost} {block} {parallel}");
+        }
+    }
+}

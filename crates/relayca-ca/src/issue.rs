@@ -16,6 +16,7 @@ use crate::public_key::SubjectKey;
 use crate::role::Role;
 use crate::serial::{Serial, SerialError};
 use crate::signer::sign_what_passes;
+use crate::verify::moment;
 
 /// The most names beside the host's own.
 pub const MAX_ALT_NAMES: usize = 100;
@@ -52,10 +53,10 @@ pub enum IssueError {
     #[error("the clock is wrong: it shows the year {0}")]
     Clock(i32),
     /// The authority has expired.
-    #[error("the authority expired on {0}")]
+    #[error("the authority expired on {}", moment(*.0))]
     AuthorityExpired(OffsetDateTime),
     /// The authority is not valid yet.
-    #[error("the authority is not valid before {0}")]
+    #[error("the authority is not valid before {}", moment(*.0))]
     AuthorityNotYetValid(OffsetDateTime),
     /// The key does not belong to the certificate.
     #[error("the private key does not belong to the authority's certificate")]
@@ -65,16 +66,16 @@ pub enum IssueError {
     NotAnAuthority(String),
     /// The public key cannot be certified.
     #[error("the public key cannot be certified: {0}")]
-    PublicKey(#[source] KeyError),
+    PublicKey(KeyError),
     /// The public key is the authority's own.
     #[error("the public key is the authority's own")]
     AuthorityKey,
     /// The authority's key could not be made.
     #[error("the authority's key cannot be made: {0}")]
-    AuthorityKeyGeneration(#[source] KeyError),
+    AuthorityKeyGeneration(KeyError),
     /// The system gave no random bytes.
     #[error("no serial number can be drawn: {0}")]
-    Serial(#[source] SerialError),
+    Serial(SerialError),
     /// The certificate would not keep the profile: never issued.
     #[error("the certificate would not keep the profile: {}", listed(.0))]
     Profile(Vec<Finding>),

@@ -5,7 +5,6 @@
 //! (`encrypted_key` has those).
 
 use std::fmt;
-use std::str::FromStr;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -18,70 +17,12 @@ use pkcs8::EncryptedPrivateKeyInfoRef;
 use rcgen::{PublicKeyData, SignatureAlgorithm};
 use zeroize::Zeroizing;
 
+use crate::der::is_one_sequence;
+use crate::key_type::KeyType;
 use crate::pem_block;
 
 /// The largest key looked at, in bytes; an RSA key of 8192 bits has under 5000.
 const MAX_KEY: usize = 64 * 1024;
-
-/// The kinds of key relayca makes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum KeyType {
-    /// ECDSA over NIST P-256 with SHA-256: loads everywhere, and fast.
-    #[default]
-    P256,
-    /// ECDSA over NIST P-384 with SHA-384.
-    P384,
-    /// Ed25519 (RFC 8410); needs OpenSSL 1.1.1 or newer, and not every TLS library has it.
-    Ed25519,
-    /// RSA of 2048 bits with SHA-256.
-    Rsa2048,
-    /// RSA of 3072 bits with SHA-256.
-    Rsa3072,
-    /// RSA of 4096 bits with SHA-256.
-    Rsa4096,
-}
-
-impl KeyType {
-    /// All of them, the default first.
-    pub const ALL: [KeyType; 6] = [
-        KeyType::P256,
-        KeyType::P384,
-        KeyType::Ed25519,
-        KeyType::Rsa2048,
-        KeyType::Rsa3072,
-        KeyType::Rsa4096,
-    ];
-
-    /// The name used in settings and on the command line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            KeyType::P256 => "p256",
-            KeyType::P384 => "p384",
-            KeyType::Ed25519 => "ed25519",
-            KeyType::Rsa2048 => "rsa2048",
-            KeyType::Rsa3072 => "rsa3072",
-            KeyType::Rsa4096 => "rsa4096",
-        }
-    }
-}
-
-impl fmt::Display for KeyType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for KeyType {
-    type Err = KeyError;
-
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        KeyType::ALL
-            .into_iter()
-            .find(|t| t.as_str() == text)
-            .ok_or(KeyError::UnknownType)
-    }
-}
 
 /// Why a key cannot be made, read or used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -455,25 +396,6 @@ fn refused(der: &[u8]) -> KeyError {
         Ok(_) => KeyError::Encrypted,
         Err(_) => KeyError::Malformed,
     }
-}
-
-/// Whether the bytes are one DER SEQUENCE with nothing behind it: the loaders stop at its end and say nothing of a rest.
-pub(crate) fn is_one_sequence(der: &[u8]) -> bool {
-    let Some([0x30, first]) = der.get(..2) else {
-        return false;
-    };
-    let octets = match first {
-        0x00..=0x7f => return der.len() == 2 + usize::from(*first),
-        0x81..=0x83 => usize::from(first & 0x7f),
-        _ => return false,
-    };
-    let Some(length) = der.get(2..2 + octets) else {
-        return false;
-    };
-    let length = length
-        .iter()
-        .fold(0usize, |sum, b| (sum << 8) | usize::from(*b));
-    der.len() == 2 + octets + length
 }
 
 #[cfg(test)]

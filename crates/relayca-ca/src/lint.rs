@@ -53,12 +53,6 @@ fn every_certificate(certificate: &Certificate, findings: &mut Vec<Finding>) {
             "its serial number is short enough to be guessed",
         ));
     }
-    if !certificate.algorithms_agree() {
-        findings.push(Finding::new(
-            "signature-algorithms-differ",
-            "it names two different signature algorithms",
-        ));
-    }
     if !SIGNATURES.contains(&certificate.signature_algorithm()) {
         let message = format!(
             "its signature algorithm `{}` is weak or unknown",

@@ -306,7 +306,7 @@ fn to_a_labels(text: &str) -> Result<String, NameError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -16,7 +16,8 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use crate::key::{KeyError, is_one_sequence};
+use crate::der::is_one_sequence;
+use crate::key::KeyError;
 
 /// Octets of a key identifier.
 const KEY_ID_LENGTH: usize = 20;

@@ -9,6 +9,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use crate::certificate::shown_name;
+use crate::der::is_one_sequence;
 use crate::key::KeyError;
 use crate::name::printable;
 use crate::pem_block;
@@ -29,7 +30,7 @@ pub enum RequestError {
     Signature,
     /// Its key cannot be certified.
     #[error("the key of the certificate request cannot be certified: {0}")]
-    Key(#[from] KeyError),
+    Key(KeyError),
     /// More than 64 KiB.
     #[error("this is too large for a certificate request")]
     TooLarge,
@@ -98,11 +99,14 @@ pub fn public_key_from_csr(bytes: &[u8]) -> Result<RequestedKey, RequestError> {
 }
 
 fn from_der(der: &[u8]) -> Result<RequestedKey, RequestError> {
+    if !is_one_sequence(der) {
+        return Err(RequestError::Malformed);
+    }
     let Ok(([], request)) = X509CertificationRequest::from_der(der) else {
         return Err(RequestError::Malformed);
     };
     let spki_der = request.certification_request_info.subject_pki.raw;
-    SubjectKey::from_spki(spki_der)?;
+    SubjectKey::from_spki(spki_der).map_err(RequestError::Key)?;
     request
         .verify_signature()
         .map_err(|_| RequestError::Signature)?;

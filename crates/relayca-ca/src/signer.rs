@@ -91,7 +91,7 @@ pub(crate) fn sign_what_passes(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::key::KeyType;
+    use crate::key_type::KeyType;
 
     #[test]
     fn the_second_pass_signs_nothing_but_what_the_first_one_showed() {

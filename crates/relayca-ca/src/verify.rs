@@ -121,6 +121,7 @@ fn purpose(certificate: &Certificate, role: Role, findings: &mut Vec<Finding>) {
     }
 }
 
-fn moment(at: OffsetDateTime) -> String {
+/// A moment as people and programs both read it, RFC 3339.
+pub(crate) fn moment(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
 }

@@ -124,9 +124,7 @@ impl MapError {
                 LineProblem::NoHost => "write the host's name after the fingerprint",
                 LineProblem::Continuation => "begin the line with the fingerprint",
                 LineProblem::Control | LineProblem::TooLong => return None,
-                LineProblem::Repeated { .. } => {
-                    "remove one of the two; Postfix would use the first"
-                }
+                LineProblem::Repeated { .. } => "remove one of the two",
             },
         };
         Some(text.to_owned())

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use crate::change::SqliteChange;
 use crate::error::fault;
@@ -262,6 +262,16 @@ impl Records for SqliteInventory {
 
 impl Inventory for SqliteInventory {
     fn change(&mut self) -> Result<Box<dyn Change + '_>, InventoryError> {
+        // SQLite would begin all the same, without the lock, and refuse only the first write.
+        if self
+            .connection
+            .is_readonly(MAIN_DB)
+            .map_err(|error| fault(&error, &self.path))?
+        {
+            return Err(InventoryError::ReadOnly {
+                path: self.path.clone(),
+            });
+        }
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)

@@ -106,8 +106,11 @@ pub struct RelayService {
     pub senders: Vec<SenderBinding>,
 }
 
-/// Sessions a minute that one address may open. See docs: a mail host opens one TLS session a message.
-const SESSIONS_A_MINUTE: &str = "6000";
+/// Sessions a minute that one address may open. A mail host opens one TLS session a message, up to 20 at once
+/// (`default_destination_concurrency_limit`). Measured on loopback, both Postfixes on two shared cores: 3000 messages in
+/// 21 s, so 8400 sessions a minute; with a limit of 60, 240 of 300 messages are deferred, most of them unasked because
+/// the mail host then takes the relay for dead. 12000 leaves that alone, and holds a stranger to 200 handshakes a second.
+const SESSIONS_A_MINUTE: &str = "12000";
 
 /// Renders the service for the relay.
 ///
@@ -423,9 +426,10 @@ fn sender_groups(classes: &[Class], map: &str, refusal: Refusal) -> Vec<Group> {
         ),
     ];
     for class in classes {
-        let mut table = "{ <> = OK }".to_owned();
+        // No spaces: `postconf -P` takes none, and after `-o` they would end the value.
+        let mut table = "{<>=OK}".to_owned();
         for sender in &class.senders {
-            table.push_str(&format!(" {{ {sender} = OK }}"));
+            table.push_str(&format!(",{{{sender}=OK}}"));
         }
         groups.push(Group {
             why: format!(
@@ -434,7 +438,7 @@ fn sender_groups(classes: &[Class], map: &str, refusal: Refusal) -> Vec<Group> {
             ),
             settings: vec![(
                 class.name.clone(),
-                format!("check_sender_access inline:{{ {table} }}, {refusal}"),
+                format!("check_sender_access,inline:{{{table}}},{refusal}"),
             )],
         });
     }

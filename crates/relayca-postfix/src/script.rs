@@ -236,6 +236,7 @@ put() {{
   cp -p \"$2\" \"$work/new\"
   awk -v file=\"$1\" -v words=\"$3\" -v domain={domain} -v block=\"$work/block\" '
 {AWK}  ' \"$2\" > \"$work/new\"
+  if cmp -s \"$work/new\" \"$2\"; then return; fi
   changed=yes
   mv \"$work/new\" \"$2\"
 }}

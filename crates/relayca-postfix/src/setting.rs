@@ -40,17 +40,13 @@ pub(crate) fn end(domain: &str) -> String {
 
 /// A service of master.cf: its first line, then `-o` lines with the reasons between them.
 ///
-/// A space in `-o name=value` makes Postfix ignore all that follows (master(5)), so a value with one goes into braces.
+/// No value has a space in it: after `-o` Postfix would ignore all that follows (master(5)), and `postconf -P` takes none.
 pub(crate) fn service(line: &str, groups: &[Group]) -> String {
     let mut text = format!("{line}\n");
     for group in groups {
         let _ = writeln!(text, "  # {}", group.why);
         for (name, value) in &group.settings {
-            let _ = if value.contains(' ') {
-                writeln!(text, "  -o {{ {name} = {value} }}")
-            } else {
-                writeln!(text, "  -o {name}={value}")
-            };
+            let _ = writeln!(text, "  -o {name}={value}");
         }
     }
     text

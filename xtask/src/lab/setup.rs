@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 
@@ -187,6 +188,11 @@ impl Setup {
             .set("multi_instance_name", "postfix-lab");
         let config = directory.path().join("config");
         fs::write(config.join("main.cf"), setup.main_cf_text())?;
+        // Every Postfix program waits two seconds for a main.cf that was written just now (dict_load_file_xt).
+        fs::File::options()
+            .write(true)
+            .open(config.join("main.cf"))?
+            .set_modified(SystemTime::now() - Duration::from_secs(60))?;
         fs::write(
             config.join("master.cf"),
             format!(

@@ -26,7 +26,7 @@ pub struct Message {
     pub text: String,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
     messages: Mutex<Vec<Message>>,
     sessions: AtomicUsize,
@@ -34,6 +34,7 @@ struct Shared {
 }
 
 /// A running sink. It ends when it is dropped.
+#[derive(Debug)]
 pub struct Sink {
     address: SocketAddr,
     shared: Arc<Shared>,

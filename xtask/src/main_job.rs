@@ -1,0 +1,339 @@
+//! The main job by the `relayca` program, on real Postfixes: for the demo and for the tests.
+//!
+//! Enters: the path of the program. Leaves: an authority in a temporary place ([`Admin`]), and a mail host and a
+//! relay that were set up by pasting exactly what was printed ([`Pair`]). What is not pasted is `scp`: here a copy.
+//! Refuses to know what the printed text means, apart from the headings of its steps.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::lab::{Instance, Pasted, Port, Setup, Sink};
+
+/// The domain of the scenario.
+pub const DOMAIN: &str = "example.org";
+/// The relay's full name.
+pub const RELAY: &str = "relayhost.example.org";
+/// The mail host's full name.
+pub const MAIL_HOST: &str = "mailhost.example.org";
+/// Longer than anything here takes.
+pub const SOON: Duration = Duration::from_secs(40);
+
+/// An admin with an age identity and the program, in a temporary place.
+#[derive(Debug)]
+pub struct Admin {
+    program: PathBuf,
+    place: TempDir,
+    recipient: String,
+    past: Option<String>,
+}
+
+/// What a run of the program printed.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// The exit code; -1 where a signal ended it.
+    pub code: i32,
+    /// Data.
+    pub stdout: String,
+    /// Messages.
+    pub stderr: String,
+}
+
+impl Admin {
+    /// Makes a place and an identity.
+    ///
+    /// # Errors
+    /// Where they cannot be made.
+    pub fn new(program: &Path) -> Result<Self> {
+        let place = tempfile::tempdir()?;
+        let (identity, recipient) = relayca_bundle::generate_identity();
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(place.path().join("key.txt"))?;
+        file.write_all(identity.as_bytes())?;
+        Ok(Self {
+            program: program.to_owned(),
+            place,
+            recipient: recipient.text().to_owned(),
+            past: None,
+        })
+    }
+
+    /// The temporary place.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// The identity file.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        self.place.path().join("key.txt")
+    }
+
+    /// The identity's public half.
+    #[must_use]
+    pub fn recipient(&self) -> &str {
+        &self.recipient
+    }
+
+    /// A file of the authority.
+    #[must_use]
+    pub fn file(&self, relative: &str) -> PathBuf {
+        self.place.path().join("relayca").join(DOMAIN).join(relative)
+    }
+
+    /// Lets the program live in the past (`faketime`, as in `-10 days`), or again today.
+    pub fn lives(&mut self, when: Option<&str>) {
+        self.past = when.map(str::to_owned);
+    }
+
+    /// Runs the program.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn run(&self, arguments: &[&str]) -> Result<Said> {
+        let mut command = match &self.past {
+            Some(when) => {
+                let mut command = Command::new("faketime");
+                command.arg(when).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("RELAYCA_") {
+                command.env_remove(name);
+            }
+        }
+        let output = command
+            .args(arguments)
+            .env("XDG_DATA_HOME", self.place.path())
+            .current_dir(self.place.path())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .with_context(|| format!("run {}", self.program.display()))?;
+        Ok(Said {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
+
+    /// Runs the program and gives its stdout.
+    ///
+    /// # Errors
+    /// Where it fails, with what it said.
+    pub fn done(&self, arguments: &[&str]) -> Result<String> {
+        let said = self.run(arguments)?;
+        ensure!(said.code == 0, "relayca {}: {}", arguments.join(" "), said.stderr);
+        Ok(said.stdout)
+    }
+
+    /// `relayca init`, sealed to the admin's identity.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub fn init(&self, arguments: &[&str]) -> Result<String> {
+        let identity = self.identity().display().to_string();
+        let mut all = vec!["init", DOMAIN, "--recipient", &self.recipient, "-i", &identity];
+        all.extend(arguments);
+        self.done(&all)
+    }
+
+    /// Writes a host's own configuration directory into relayca.toml, as an editor would.
+    ///
+    /// # Errors
+    /// Where the file cannot be changed.
+    pub fn config_directory(&self, host: &str, directory: &str) -> Result<()> {
+        let path = self.file("relayca.toml");
+        let text = fs::read_to_string(&path)?;
+        fs::write(&path, format!("{text}\n[host.\"{host}\"]\nconfig-directory = \"{directory}\"\n"))?;
+        Ok(())
+    }
+}
+
+/// A printed step: where it is to be done, and the text to be pasted there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The heading, without its number.
+    pub title: String,
+    /// The host; `None` for the admin's own machine.
+    pub host: Option<String>,
+    /// The text below the heading.
+    pub commands: String,
+}
+
+/// Cuts what was printed at its headings (`# N. …`).
+#[must_use]
+pub fn steps(text: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for line in text.lines() {
+        let heading = line
+            .strip_prefix("# ")
+            .and_then(|rest| rest.split_once(". "))
+            .filter(|(number, _)| number.parse::<u32>().is_ok());
+        match (heading, steps.last_mut()) {
+            (Some((_, title)), _) => steps.push(Step {
+                title: title.to_owned(),
+                host: title
+                    .strip_prefix("On ")
+                    .and_then(|rest| rest.split([',', ' ']).next())
+                    .map(str::to_owned),
+                commands: String::new(),
+            }),
+            (None, Some(step)) => {
+                step.commands.push_str(line);
+                step.commands.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    steps
+}
+
+/// A mail host and a relay on real Postfixes, and the internet behind the relay.
+#[allow(missing_debug_implementations, reason = "the sink has none")]
+pub struct Pair {
+    /// The admin.
+    pub admin: Admin,
+    /// The relay's Postfix.
+    pub relay: Instance,
+    /// The mail host's Postfix.
+    pub mail_host: Instance,
+    /// Where the relay sends everything.
+    pub internet: Sink,
+    /// The port of the relay's service.
+    pub port: Port,
+    /// What `init` printed.
+    pub init: String,
+}
+
+impl Pair {
+    /// Starts both, makes an authority with `arguments` more to `init`, and sets up the relay. The mail host is not
+    /// issued yet. With `past` the authority was made then.
+    ///
+    /// # Errors
+    /// Where anything fails.
+    pub fn new(program: &Path, arguments: &[&str], past: Option<&str>) -> Result<Self> {
+        let mut admin = Admin::new(program)?;
+        admin.lives(past);
+        let internet = Sink::start()?;
+        let port = Port::reserve()?;
+        let relay = Setup::new(RELAY).relays_to(&internet).start()?;
+        let mail_host = Setup::new(MAIL_HOST).knows(RELAY).start()?;
+        let place = format!("{RELAY}:{}", port.number());
+        let directory = relay.config_inside();
+        let mut all = vec!["--relay", &place, "--config-directory", &directory];
+        all.extend(arguments);
+        let init = admin.init(&all)?;
+        admin.config_directory(MAIL_HOST, &mail_host.config_inside())?;
+        let pair = Self {
+            admin,
+            relay,
+            mail_host,
+            internet,
+            port,
+            init,
+        };
+        pair.paste(&pair.init)?;
+        Ok(pair)
+    }
+
+    /// Issues the mail host and pastes what is printed.
+    ///
+    /// # Errors
+    /// Where anything fails.
+    pub fn issue(&self, arguments: &[&str]) -> Result<String> {
+        let mut all = vec!["issue", "mailhost"];
+        all.extend(arguments);
+        let printed = self.admin.done(&all)?;
+        self.paste(&printed)?;
+        Ok(printed)
+    }
+
+    /// Pastes every step of a printed text where it belongs.
+    ///
+    /// # Errors
+    /// Where a step fails, with what it said.
+    pub fn paste(&self, printed: &str) -> Result<()> {
+        let mut passphrase = None;
+        for step in steps(printed) {
+            let Some(host) = &step.host else {
+                passphrase = self.here(&step)?;
+                continue;
+            };
+            let instance = match host.as_str() {
+                RELAY => &self.relay,
+                MAIL_HOST => &self.mail_host,
+                other => bail!("a step for `{other}`, which is not in the scenario"),
+            };
+            let said = match passphrase.take() {
+                Some(passphrase) if step.commands.contains("age -d") => type_passphrase(instance, &step.commands, &passphrase)?,
+                _ => instance.paste(&in_place(instance, &step.commands))?,
+            };
+            ensure!(said.ok(), "{}:\n{}\n{}\n{}", step.title, said.stdout, said.stderr, instance.log());
+        }
+        Ok(())
+    }
+
+    /// A step on the admin's machine: the copy that `scp` would make, and the passphrase that is shown.
+    fn here(&self, step: &Step) -> Result<Option<String>> {
+        let mut passphrase = None;
+        for line in step.commands.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["scp", file, target] => {
+                    let instance = if target.contains(RELAY) { &self.relay } else { &self.mail_host };
+                    let name = Path::new(file).file_name().context("scp of no file")?;
+                    fs::copy(file, instance.directory().join(name))?;
+                }
+                ["relayca", rest @ ..] => passphrase = Some(self.admin.done(rest)?),
+                [] => {}
+                other => bail!("a step here that nobody can do: {other:?}"),
+            }
+        }
+        Ok(passphrase)
+    }
+
+    /// Sends a message from the mail host and waits until the internet has it.
+    ///
+    /// # Errors
+    /// Where it does not arrive, with both logs.
+    pub fn relays(&self, to: &str) -> Result<()> {
+        let before = self.internet.count();
+        self.mail_host.send(&format!("info@{DOMAIN}"), to, "through the relay")?;
+        self.internet
+            .wait_for(before + 1, SOON)
+            .with_context(|| format!("mail host:\n{}\nrelay:\n{}", self.mail_host.log(), self.relay.log()))?;
+        Ok(())
+    }
+}
+
+/// The commands run where the bundle was copied to.
+fn in_place(instance: &Instance, commands: &str) -> String {
+    format!("cd {}\n{commands}", instance.directory().display())
+}
+
+/// Runs commands on a terminal of their own and types a passphrase there: `age` takes it from nowhere else.
+fn type_passphrase(instance: &Instance, commands: &str, passphrase: &str) -> Result<Pasted> {
+    let script = instance.directory().join("typed.sh");
+    fs::write(&script, format!("set -e\n{}", in_place(instance, commands)))?;
+    let typed = instance.directory().join("typed.txt");
+    fs::write(&typed, passphrase)?;
+    let said = instance.paste(&format!(
+        "script -qec 'sh {}' /dev/null < {}\n",
+        script.display(),
+        typed.display()
+    ));
+    fs::remove_file(typed)?;
+    said
+}
