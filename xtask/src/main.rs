@@ -1,2 +1,38 @@
-//! stub
-fn main() {}
+//! The project's own commands: `cargo xtask demo | test | bench`.
+//!
+//! Enters: a word. Leaves: what the command prints, and its exit code. Refuses to know how any of them works.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what these commands are for")]
+
+mod bench;
+mod demo;
+mod needs;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo    makes an authority in a temporary place and, where Postfix is installed, relays a message
+  test    installs what the tests need (apt, as root) and runs all of them; arguments go to nextest
+  bench   measures relayca beside its peers and beside the raw cost
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
+    let done = match arguments.first().map(String::as_str) {
+        Some("demo") => demo::run(),
+        Some("test") => test::run(rest),
+        Some("bench") => bench::run(rest),
+        _ => Err(anyhow::anyhow!(USAGE)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -94,6 +94,11 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// `1 host`, `2 hosts`.
+pub fn count(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
 /// Rows as columns padded to their widest cell, two spaces apart, the last column ragged.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();

@@ -3,9 +3,10 @@
 //! In: what was issued, the snippets. Out: the steps on stdout. It refuses to know how any of it was made.
 //! A step begins with `# N. On HOST`; everything up to the next is for a root shell there.
 
+use std::net::IpAddr;
 use std::path::Path;
 
-use relayca_ca::HostName;
+use relayca_ca::{AltName, HostName};
 
 use crate::failure::Failure;
 use crate::home::Home;
@@ -39,7 +40,8 @@ impl Steps {
 
 /// Sending a sealed bundle, and the passphrase that opens it.
 pub fn send(steps: &mut Steps, home: &Home, host: &HostName, by_passphrase: bool) {
-    let mut commands = format!("scp {} root@{host}:\n", quoted(&home.path(&Home::bundle(host))));
+    let place = place(&home.settings, host);
+    let mut commands = format!("scp {} root@{place}:\n", quoted(&home.path(&Home::bundle(host))));
     if by_passphrase {
         commands.push_str(&format!("{} passphrase {host}\n", relayca(home)));
     }
@@ -49,6 +51,15 @@ pub fn send(steps: &mut Steps, home: &Home, host: &HostName, by_passphrase: bool
         format!("Here: send {host} its bundle. A key of that host opens it.")
     };
     steps.add(&title, &commands);
+}
+
+/// What ssh calls the host: its name, or the address of a relay that is known by nothing else.
+fn place(settings: &Settings, host: &HostName) -> String {
+    match settings.relay(host).map(|relay| &relay.destination) {
+        Some(AltName::Ip(IpAddr::V6(address))) => format!("[{address}]"),
+        Some(destination) => destination.to_string(),
+        None => host.to_string(),
+    }
 }
 
 /// Opening the bundle on the host with stock tools.
@@ -91,7 +102,7 @@ pub fn map(
         let public = Home::public_bundle(name);
         steps.add(
             &format!("Here: send {name} the new map."),
-            &format!("scp {} root@{name}:", quoted(&home.path(&public))),
+            &format!("scp {} root@{}:", quoted(&home.path(&public)), place(&home.settings, name)),
         );
         let tables = if access_text.is_some() { "relay_clientcerts relay_ccert_access" } else { "relay_clientcerts" };
         steps.add(

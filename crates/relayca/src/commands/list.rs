@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cli::List;
 use crate::dates;
 use crate::failure::Failure;
-use crate::printer::table;
+use crate::printer::{count, table};
 use crate::run::Run;
 
 /// Runs the command.
@@ -35,7 +35,8 @@ pub fn run(run: &Run, arguments: &List) -> Result<(), Failure> {
         .collect();
     run.printer.data(&table(&["HOST", "ROLE", "STATE", "UNTIL", "SERIAL"], &rows))?;
     let hosts = records.iter().filter(|record| listed(record, &now)).count();
-    run.printer.note(&format!("{hosts} mail hosts may relay through {}", home.settings.domain));
+    let hosts = count(hosts, "mail host", "mail hosts");
+    run.printer.note(&format!("{hosts} may relay for {}", home.settings.domain));
     Ok(())
 }
 

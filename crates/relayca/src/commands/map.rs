@@ -3,6 +3,7 @@
 use crate::cli::{Map, MapFormat};
 use crate::failure::Failure;
 use crate::pieces;
+use crate::printer::count;
 use crate::run::Run;
 use crate::settings::word;
 
@@ -32,6 +33,6 @@ pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
             settings.digest
         ));
     }
-    run.printer.note(&format!("{} entries; what is not listed may not relay", map.entries().len()));
+    run.printer.note(&format!("{}; what is not listed may not relay", count(map.entries().len(), "entry", "entries")));
     Ok(())
 }

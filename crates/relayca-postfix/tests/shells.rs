@@ -1,0 +1,147 @@
+//! The scripts in the shells and with the awks and seds that people have: every one writes the same bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod pair;
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use pair::{DOMAIN, MAIL_HOST, RELAY, config_files, write};
+use relayca_postfix::{MailHost, NextHop, Style, mail_host_snippet};
+use xtask::lab::{self, Instance, Setup};
+
+fn instance() -> (Instance, String, (String, String)) {
+    let instance = Setup::new(MAIL_HOST).create().unwrap();
+    for file in [
+        "mail.example.org.key.pem",
+        "mail.example.org.crt.pem",
+        "example.org-ca.crt.pem",
+    ] {
+        write(&instance.config().join("relayca").join(file), "PEM\n");
+    }
+    let mail_host = MailHost {
+        domain: DOMAIN.to_owned(),
+        host: MAIL_HOST.to_owned(),
+        config_directory: instance.config_inside(),
+        relays: vec![NextHop {
+            destination: RELAY.to_owned(),
+            port: 2500,
+            certificate_name: RELAY.to_owned(),
+        }],
+        wrapper: false,
+        style: Style::Transport,
+    };
+    let script = mail_host_snippet(&mail_host).unwrap().script;
+    let before = config_files(&instance);
+    (instance, script, before)
+}
+
+#[test]
+fn every_shell_and_awk_writes_the_same() {
+    let (instance, script, before) = instance();
+    assert!(instance.paste(&script).unwrap().ok());
+    let expected = config_files(&instance);
+    let bin = instance.directory().join("bin");
+    let mut tried = Vec::new();
+    for (shell, tools) in [
+        ("bash", ""),
+        ("dash", ""),
+        ("busybox", "busybox"),
+        ("sh", "gawk"),
+        ("sh", "mawk"),
+        ("sh", "original-awk"),
+    ] {
+        let find = |program: &str| {
+            ["/bin", "/usr/bin"]
+                .iter()
+                .map(|d| Path::new(d).join(program))
+                .find(|p| p.exists())
+        };
+        if find(shell).is_none() || (!tools.is_empty() && find(tools).is_none()) {
+            continue;
+        }
+        let _ = fs::remove_dir_all(&bin);
+        fs::create_dir(&bin).unwrap();
+        if tools == "busybox" {
+            for applet in [
+                "awk", "sed", "cp", "mv", "rm", "cat", "cmp", "mktemp", "readlink", "id",
+            ] {
+                symlink(find("busybox").unwrap(), bin.join(applet)).unwrap();
+            }
+        } else if !tools.is_empty() {
+            symlink(find(tools).unwrap(), bin.join("awk")).unwrap();
+        }
+        write(&instance.config().join("main.cf"), &before.0);
+        write(&instance.config().join("master.cf"), &before.1);
+        let path = format!(
+            "PATH={}:{}:/usr/sbin",
+            bin.display(),
+            std::env::var("PATH").unwrap()
+        );
+        let mut arguments = vec!["env", &path, shell];
+        if shell == "busybox" {
+            arguments.push("ash");
+        }
+        let said = instance.paste_into(&arguments, &script).unwrap();
+        assert!(said.ok(), "{shell} {tools}: {said:?}");
+        assert_eq!(config_files(&instance), expected, "{shell} {tools}");
+        tried.push((shell, tools));
+    }
+    assert!(tried.len() >= 3, "only {tried:?}");
+}
+
+/// Types a script into an interactive shell on a terminal, as a paste without brackets does.
+fn type_into(shell: &str, script: &str) -> String {
+    let mut child = Command::new("script")
+        .args(["-qec", shell, "/dev/null"])
+        .env("TERM", "xterm")
+        .env("HISTFILE", "/dev/null")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let text = format!("echo earlier SSLv2 command\n{script}echo still-$((40 + 2))\nexit\n");
+    let writer = std::thread::spawn(move || {
+        // A terminal holds 4096 bytes in line mode; pieces, as they come through a real one.
+        for piece in text.as_bytes().chunks(256) {
+            if stdin.write_all(piece).and_then(|()| stdin.flush()).is_err() {
+                break;
+            }
+        }
+        stdin
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(writer.join().unwrap());
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_terminal_with_history_expansion_takes_it() {
+    let (instance, script, before) = instance();
+    assert!(instance.paste(&script).unwrap().ok());
+    let expected = config_files(&instance);
+    for shell in [
+        "bash --norc --noprofile -i",
+        "bash --norc --noprofile --noediting -i",
+        "dash -i",
+    ] {
+        write(&instance.config().join("main.cf"), &before.0);
+        write(&instance.config().join("master.cf"), &before.1);
+        let said = type_into(shell, &script);
+        assert!(said.contains("still-42"), "{shell} ended: {said}");
+        assert_eq!(config_files(&instance), expected, "{shell}: {said}");
+    }
+    // A failure does not end the login shell either.
+    fs::remove_file(instance.config().join("relayca/mail.example.org.key.pem")).unwrap();
+    let said = type_into("bash --norc --noprofile -i", &script);
+    assert!(
+        said.contains("is missing") && said.contains("still-42"),
+        "{said}"
+    );
+    lab::wait_for("nothing", std::time::Duration::from_secs(1), || true).unwrap();
+}
