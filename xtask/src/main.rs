@@ -2,7 +2,11 @@
 //!
 //! Enters: a word. Leaves: what the command prints, and its exit code. Refuses to know how any of them works.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what these commands are for")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is what these commands are for"
+)]
 
 mod bench;
 mod demo;

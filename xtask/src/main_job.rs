@@ -88,7 +88,11 @@ impl Admin {
     /// A file of the authority.
     #[must_use]
     pub fn file(&self, relative: &str) -> PathBuf {
-        self.place.path().join("relayca").join(DOMAIN).join(relative)
+        self.place
+            .path()
+            .join("relayca")
+            .join(DOMAIN)
+            .join(relative)
     }
 
     /// Lets the program live in the past (`faketime`, as in `-10 days`), or again today.
@@ -134,7 +138,12 @@ impl Admin {
     /// Where it fails, with what it said.
     pub fn done(&self, arguments: &[&str]) -> Result<String> {
         let said = self.run(arguments)?;
-        ensure!(said.code == 0, "relayca {}: {}", arguments.join(" "), said.stderr);
+        ensure!(
+            said.code == 0,
+            "relayca {}: {}",
+            arguments.join(" "),
+            said.stderr
+        );
         Ok(said.stdout)
     }
 
@@ -144,7 +153,14 @@ impl Admin {
     /// Where it fails.
     pub fn init(&self, arguments: &[&str]) -> Result<String> {
         let identity = self.identity().display().to_string();
-        let mut all = vec!["init", DOMAIN, "--recipient", &self.recipient, "-i", &identity];
+        let mut all = vec![
+            "init",
+            DOMAIN,
+            "--recipient",
+            &self.recipient,
+            "-i",
+            &identity,
+        ];
         all.extend(arguments);
         self.done(&all)
     }
@@ -156,7 +172,10 @@ impl Admin {
     pub fn config_directory(&self, host: &str, directory: &str) -> Result<()> {
         let path = self.file("relayca.toml");
         let text = fs::read_to_string(&path)?;
-        fs::write(&path, format!("{text}\n[host.\"{host}\"]\nconfig-directory = \"{directory}\"\n"))?;
+        fs::write(
+            &path,
+            format!("{text}\n[host.\"{host}\"]\nconfig-directory = \"{directory}\"\n"),
+        )?;
         Ok(())
     }
 }
@@ -277,10 +296,19 @@ impl Pair {
                 other => bail!("a step for `{other}`, which is not in the scenario"),
             };
             let said = match passphrase.take() {
-                Some(passphrase) if step.commands.contains("age -d") => type_passphrase(instance, &step.commands, &passphrase)?,
+                Some(passphrase) if step.commands.contains("age -d") => {
+                    type_passphrase(instance, &step.commands, &passphrase)?
+                }
                 _ => instance.paste(&in_place(instance, &step.commands))?,
             };
-            ensure!(said.ok(), "{}:\n{}\n{}\n{}", step.title, said.stdout, said.stderr, instance.log());
+            ensure!(
+                said.ok(),
+                "{}:\n{}\n{}\n{}",
+                step.title,
+                said.stdout,
+                said.stderr,
+                instance.log()
+            );
         }
         Ok(())
     }
@@ -292,7 +320,11 @@ impl Pair {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
                 ["scp", file, target] => {
-                    let instance = if target.contains(RELAY) { &self.relay } else { &self.mail_host };
+                    let instance = if target.contains(RELAY) {
+                        &self.relay
+                    } else {
+                        &self.mail_host
+                    };
                     let name = Path::new(file).file_name().context("scp of no file")?;
                     fs::copy(file, instance.directory().join(name))?;
                 }
@@ -310,10 +342,15 @@ impl Pair {
     /// Where it does not arrive, with both logs.
     pub fn relays(&self, to: &str) -> Result<()> {
         let before = self.internet.count();
-        self.mail_host.send(&format!("info@{DOMAIN}"), to, "through the relay")?;
-        self.internet
-            .wait_for(before + 1, SOON)
-            .with_context(|| format!("mail host:\n{}\nrelay:\n{}", self.mail_host.log(), self.relay.log()))?;
+        self.mail_host
+            .send(&format!("info@{DOMAIN}"), to, "through the relay")?;
+        self.internet.wait_for(before + 1, SOON).with_context(|| {
+            format!(
+                "mail host:\n{}\nrelay:\n{}",
+                self.mail_host.log(),
+                self.relay.log()
+            )
+        })?;
         Ok(())
     }
 }

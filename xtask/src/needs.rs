@@ -18,24 +18,81 @@ struct Need {
     tests: &'static str,
 }
 
-const POSTFIX_TESTS: &str = "binary(/^postfix/) | package(relayca-postfix) | (package(relayca-fingerprint) & kind(test))";
+const POSTFIX_TESTS: &str =
+    "binary(/^postfix/) | package(relayca-postfix) | (package(relayca-fingerprint) & kind(test))";
 const COMMAND_TESTS: &str = "(package(relayca) & kind(test))";
 
 const NEEDS: &[Need] = &[
-    Need { program: "postconf", package: "postfix", tests: POSTFIX_TESTS },
-    Need { program: "/usr/lib/postfix/postfix-lmdb.so", package: "postfix-lmdb", tests: POSTFIX_TESTS },
-    Need { program: "unshare", package: "util-linux", tests: POSTFIX_TESTS },
-    Need { program: "script", package: "bsdutils", tests: COMMAND_TESTS },
-    Need { program: "setpriv", package: "util-linux", tests: "package(relayca-inventory) | (package(relayca) & kind(test))" },
-    Need { program: "openssl", package: "openssl", tests: "kind(test)" },
-    Need { program: "certtool", package: "gnutls-bin", tests: "(package(relayca-ca) & kind(test)) | (package(relayca) & kind(test))" },
-    Need { program: "age", package: "age", tests: "(package(relayca-bundle) & kind(test)) | (package(relayca) & kind(test))" },
-    Need { program: "ssh-keygen", package: "openssh-client", tests: "(package(relayca-bundle) & kind(test)) | (package(relayca) & kind(test))" },
-    Need { program: "sqlite3", package: "sqlite3", tests: "package(relayca-inventory) | (package(relayca) & kind(test))" },
-    Need { program: "faketime", package: "faketime", tests: COMMAND_TESTS },
-    Need { program: "strace", package: "strace", tests: COMMAND_TESTS },
-    Need { program: "swaks", package: "swaks", tests: POSTFIX_TESTS },
-    Need { program: "busybox", package: "busybox", tests: POSTFIX_TESTS },
+    Need {
+        program: "postconf",
+        package: "postfix",
+        tests: POSTFIX_TESTS,
+    },
+    Need {
+        program: "/usr/lib/postfix/postfix-lmdb.so",
+        package: "postfix-lmdb",
+        tests: POSTFIX_TESTS,
+    },
+    Need {
+        program: "unshare",
+        package: "util-linux",
+        tests: POSTFIX_TESTS,
+    },
+    Need {
+        program: "script",
+        package: "bsdutils",
+        tests: COMMAND_TESTS,
+    },
+    Need {
+        program: "setpriv",
+        package: "util-linux",
+        tests: "package(relayca-inventory) | (package(relayca) & kind(test))",
+    },
+    Need {
+        program: "openssl",
+        package: "openssl",
+        tests: "kind(test)",
+    },
+    Need {
+        program: "certtool",
+        package: "gnutls-bin",
+        tests: "(package(relayca-ca) & kind(test)) | (package(relayca) & kind(test))",
+    },
+    Need {
+        program: "age",
+        package: "age",
+        tests: "(package(relayca-bundle) & kind(test)) | (package(relayca) & kind(test))",
+    },
+    Need {
+        program: "ssh-keygen",
+        package: "openssh-client",
+        tests: "(package(relayca-bundle) & kind(test)) | (package(relayca) & kind(test))",
+    },
+    Need {
+        program: "sqlite3",
+        package: "sqlite3",
+        tests: "package(relayca-inventory) | (package(relayca) & kind(test))",
+    },
+    Need {
+        program: "faketime",
+        package: "faketime",
+        tests: COMMAND_TESTS,
+    },
+    Need {
+        program: "strace",
+        package: "strace",
+        tests: COMMAND_TESTS,
+    },
+    Need {
+        program: "swaks",
+        package: "swaks",
+        tests: POSTFIX_TESTS,
+    },
+    Need {
+        program: "busybox",
+        package: "busybox",
+        tests: POSTFIX_TESTS,
+    },
 ];
 
 /// Something that this machine does not have, and the tests left out for it.
@@ -94,7 +151,11 @@ fn apt_install(needs: &[&Need]) -> Result<()> {
     let mut packages: Vec<&str> = needs.iter().map(|need| need.package).collect();
     packages.sort_unstable();
     packages.dedup();
-    ensure!(present("apt-get"), "there is no apt-get here to install {}", packages.join(" "));
+    ensure!(
+        present("apt-get"),
+        "there is no apt-get here to install {}",
+        packages.join(" ")
+    );
     println!("xtask: installing {}", packages.join(" "));
     apt(&["update", "-qq"])?;
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
@@ -125,20 +186,38 @@ fn pkilint() -> Result<()> {
     }
     println!("xtask: installing {PKILINT} into {}", place.display());
     let run = |program: &Path, arguments: &[&str]| -> Result<()> {
-        let output = Command::new(program).args(arguments).output().with_context(|| format!("run {}", program.display()))?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+        let output = Command::new(program)
+            .args(arguments)
+            .output()
+            .with_context(|| format!("run {}", program.display()))?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
         Ok(())
     };
     let text = place.display().to_string();
     if run(Path::new("python3"), &["-m", "venv", &text]).is_err() {
         apt(&["update", "-qq"])?;
-        apt(&["install", "-y", "-qq", "--no-install-recommends", "python3-venv"])?;
+        apt(&[
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            "python3-venv",
+        ])?;
         run(Path::new("python3"), &["-m", "venv", "--clear", &text])?;
     }
-    run(&place.join("bin/pip"), &["install", "--quiet", "--disable-pip-version-check", PKILINT])
+    run(
+        &place.join("bin/pip"),
+        &["install", "--quiet", "--disable-pip-version-check", PKILINT],
+    )
 }
 
 /// The workspace's directory.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_owned)
 }

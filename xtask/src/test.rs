@@ -16,7 +16,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
         eprintln!("xtask: LEFT OUT: tests that need {}", missing.what);
     }
     let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    ensure!(missing.is_empty() || !in_ci, "with CI=true no test may be left out");
+    ensure!(
+        missing.is_empty() || !in_ci,
+        "with CI=true no test may be left out"
+    );
 
     nextest(arguments, &missing)?;
     if arguments.is_empty() {
@@ -29,12 +32,19 @@ pub fn run(arguments: &[String]) -> Result<()> {
 }
 
 fn nextest(arguments: &[String], missing: &[Missing]) -> Result<()> {
-    if !Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|output| output.status.success()) {
+    if !Command::new("cargo")
+        .args(["nextest", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
         println!("xtask: installing cargo-nextest");
         cargo(&["install", "--locked", "--quiet", "cargo-nextest"])?;
     }
     let mut all = vec!["nextest", "run", "--locked", "--workspace"];
-    let left_out: Vec<String> = missing.iter().map(|missing| format!("({})", missing.tests)).collect();
+    let left_out: Vec<String> = missing
+        .iter()
+        .map(|missing| format!("({})", missing.tests))
+        .collect();
     let filter = format!("not ({})", left_out.join(" | "));
     if !left_out.is_empty() {
         all.extend(["-E", &filter]);

@@ -87,7 +87,6 @@ pub fn mail_host_snippet(mail_host: &MailHost) -> Result<Snippet, SnippetError> 
 
     let target = Target {
         title: format!("mail of {host} goes through {next_hops}"),
-        domain,
         directory,
         bundle_of: host,
         files: vec![
@@ -117,12 +116,8 @@ pub fn mail_host_snippet(mail_host: &MailHost) -> Result<Snippet, SnippetError> 
         }
     };
     let line = "relayca   unix  -       -       n       -       -       smtp";
-    let master_block = format!(
-        "{}{}{}",
-        setting::begin(domain),
-        setting::service(line, &transport),
-        setting::end(domain)
-    );
+    let owner = format!("{domain} mailhost");
+    let master_block = setting::block(&owner, &setting::service(line, &transport));
 
     text.push_str(&match mail_host.style {
         Style::Main => script::main_is_ours(&authority_file(domain)),
@@ -145,15 +140,16 @@ pub fn mail_host_snippet(mail_host: &MailHost) -> Result<Snippet, SnippetError> 
             ));
         }
         Style::Transport | Style::Main => {
-            let piece = format!(
-                "{}{}{}{}",
-                setting::begin(domain),
-                setting::main_cf(&main),
-                setting::main_cf(&known_later),
-                setting::end(domain)
+            let piece = setting::block(
+                &owner,
+                &format!(
+                    "{}{}",
+                    setting::main_cf(&main),
+                    setting::main_cf(&known_later)
+                ),
             );
             let names = format!("{} tls_required_enable", setting::names(&main));
-            text.push_str(&script::edit_function(domain));
+            text.push_str(&script::edit_function(&owner));
             if mail_host.style == Style::Transport {
                 text.push_str(&script::edit("master.cf", "relayca/unix", &master_block));
             }
@@ -172,12 +168,7 @@ pub fn mail_host_snippet(mail_host: &MailHost) -> Result<Snippet, SnippetError> 
         why: "From Postfix 3.10 on, add: tls_required_enable = no".to_owned(),
         settings: Vec::new(),
     });
-    let piece = format!(
-        "{}{}{}",
-        setting::begin(domain),
-        setting::main_cf(&main),
-        setting::end(domain)
-    );
+    let piece = setting::block(&owner, &setting::main_cf(&main));
     let pieces = mail_host.style != Style::Postconf;
     Ok(Snippet {
         main_cf: pieces.then_some(piece),
@@ -263,8 +254,8 @@ fn tls_groups(mail_host: &MailHost) -> Vec<Group> {
             [("smtp_tls_secure_cert_match", matched)],
         ),
         fixed(
-            "No inherited table weakens that.",
-            [("smtp_tls_policy_maps", "")],
+            "For every destination, whatever smtp_tls_policy_maps or smtp_tls_per_site say elsewhere.",
+            [("smtp_tls_policy_maps", "static:secure")],
         ),
         group(
             "Our CA alone; an inherited directory would add others.",

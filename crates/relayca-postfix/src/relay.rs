@@ -131,12 +131,8 @@ pub fn relay_snippet(service: &RelayService, style: RelayStyle) -> Result<Snippe
         "{:<9} inet  n       -       n       -       -       smtpd",
         port.to_string()
     );
-    let block = format!(
-        "{}{}{}",
-        setting::begin(domain),
-        setting::service(&line, &groups),
-        setting::end(domain)
-    );
+    let owner = format!("{domain} relay");
+    let block = setting::block(&owner, &setting::service(&line, &groups));
 
     let map = if service.senders.is_empty() {
         CLIENT_MAP
@@ -145,7 +141,6 @@ pub fn relay_snippet(service: &RelayService, style: RelayStyle) -> Result<Snippe
     };
     let target = Target {
         title: format!("the relay service of {domain} on port {port} of {relay}"),
-        domain,
         directory,
         bundle_of: relay,
         files: vec![
@@ -162,7 +157,7 @@ pub fn relay_snippet(service: &RelayService, style: RelayStyle) -> Result<Snippe
     text.push_str(&script::build_map(map));
     match style {
         RelayStyle::Block => {
-            text.push_str(&script::edit_function(domain));
+            text.push_str(&script::edit_function(&owner));
             text.push_str(&script::edit("master.cf", &format!("{port}/inet"), &block));
         }
         RelayStyle::Postconf => {

@@ -40,8 +40,6 @@ pub(crate) struct Oldest {
 pub(crate) struct Target<'a> {
     /// For the first comment and the last message.
     pub(crate) title: String,
-    /// The authority.
-    pub(crate) domain: &'a str,
     /// Postfix's configuration directory.
     pub(crate) directory: &'a str,
     /// Whose bundle brings the files.
@@ -79,10 +77,7 @@ command -v postconf > /dev/null || stop 'Postfix is not installed here; nothing 
 pub(crate) fn start(target: &Target<'_>) -> String {
     let mut text = head(&target.title, target.directory);
     let Target {
-        bundle_of,
-        oldest,
-        domain,
-        ..
+        bundle_of, oldest, ..
     } = target;
     let _ = write!(
         text,
@@ -96,7 +91,6 @@ done
 case $(postconf -h mail_version) in
 ({older}) stop 'this Postfix is older than {version}; nothing was changed' ;;
 esac
-domain={domain}
 ",
         files = target.files.join(" "),
         older = oldest.older,
@@ -227,14 +221,14 @@ postmap \"$files/{map}\"
 }
 
 /// The shell function that puts a block into a file.
-pub(crate) fn edit_function(domain: &str) -> String {
+pub(crate) fn edit_function(owner: &str) -> String {
     format!(
         "
-# put NAME FILE WORDS: the block in $work/block goes where the block of $domain was in FILE, or to its end.
+# put NAME FILE WORDS: the block in $work/block goes where its earlier self is in FILE, or to the end.
 # What it sets is commented out elsewhere (#relayca#), as Postfix wants nothing twice.
 put() {{
   cp -p \"$2\" \"$work/new\"
-  awk -v file=\"$1\" -v words=\"$3\" -v domain={domain} -v block=\"$work/block\" '
+  awk -v file=\"$1\" -v words=\"$3\" -v owner='{owner}' -v block=\"$work/block\" '
 {AWK}  ' \"$2\" > \"$work/new\"
   if cmp -s \"$work/new\" \"$2\"; then return; fi
   changed=yes
@@ -250,17 +244,17 @@ const AWK: &str = r##"    function stop(why) { print "relayca: " file ": " why "
     BEGIN { count = split(words, list, " "); for (i = 1; i <= count; i++) ours[list[i]] = 1; inside = "" }
     /^# BEGIN relayca / {
       if (inside != "") stop("the block of " inside " has no END")
-      inside = $4
-      if (inside != domain) print; else if (placed == 0) put_block()
+      inside = $4 " " $5
+      if (inside != owner) print; else if (placed == 0) put_block()
       next
     }
     /^# END relayca / {
-      if (inside != $4) stop("the block of " $4 " has no BEGIN")
-      if (inside != domain) print; else hide = 1
+      if (inside != $4 " " $5) stop("the block of " $4 " " $5 " has no BEGIN")
+      if (inside != owner) print; else hide = 1
       inside = ""
       next
     }
-    inside == domain { next }
+    inside == owner { next }
     /^[ \t\r]*(#|$)/ { print; next }
     /^[ \t]/ { print (hide ? "#relayca# " : "") $0; next }
     {

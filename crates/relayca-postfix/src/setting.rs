@@ -28,14 +28,10 @@ pub(crate) fn fixed<const N: usize>(why: &str, settings: [(&str, &str); N]) -> G
     group(why, settings.map(|(name, value)| (name, value.to_owned())))
 }
 
-/// The first line of a domain's block. The scripts look for it.
-pub(crate) fn begin(domain: &str) -> String {
-    format!("# BEGIN relayca {domain}\n")
-}
-
-/// The last line of a domain's block.
-pub(crate) fn end(domain: &str) -> String {
-    format!("# END relayca {domain}\n")
+/// A marked block: `owner` is the domain and `relay` or `mailhost`, so that a Postfix can be both. The scripts look for
+/// the first and the last line.
+pub(crate) fn block(owner: &str, text: &str) -> String {
+    format!("# BEGIN relayca {owner}\n{text}# END relayca {owner}\n")
 }
 
 /// A service of master.cf: its first line, then `-o` lines with the reasons between them.

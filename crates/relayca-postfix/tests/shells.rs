@@ -5,13 +5,13 @@ mod pair;
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pair::{DOMAIN, MAIL_HOST, RELAY, config_files, write};
 use relayca_postfix::{MailHost, NextHop, Style, mail_host_snippet};
-use xtask::lab::{self, Instance, Setup};
+use xtask::lab::{Instance, Setup};
 
 fn instance() -> (Instance, String, (String, String)) {
     let instance = Setup::new(MAIL_HOST).create().unwrap();
@@ -36,7 +36,20 @@ fn instance() -> (Instance, String, (String, String)) {
     };
     let script = mail_host_snippet(&mail_host).unwrap().script;
     let before = config_files(&instance);
+    // Postfix waits two seconds for each main.cf that was written just now; what it says is for the other tests.
+    let bin = instance.directory().join("pretended");
+    fs::create_dir(&bin).unwrap();
+    write(&bin.join("postfix"), "#!/bin/sh\n[ \"$1\" = check ]\n");
+    fs::set_permissions(bin.join("postfix"), fs::Permissions::from_mode(0o755)).unwrap();
     (instance, script, before)
+}
+
+fn pretended(instance: &Instance) -> String {
+    format!(
+        "{}:{}:/usr/sbin",
+        instance.directory().join("pretended").display(),
+        std::env::var("PATH").unwrap()
+    )
 }
 
 #[test]
@@ -76,11 +89,7 @@ fn every_shell_and_awk_writes_the_same() {
         }
         write(&instance.config().join("main.cf"), &before.0);
         write(&instance.config().join("master.cf"), &before.1);
-        let path = format!(
-            "PATH={}:{}:/usr/sbin",
-            bin.display(),
-            std::env::var("PATH").unwrap()
-        );
+        let path = format!("PATH={}:{}", bin.display(), pretended(&instance));
         let mut arguments = vec!["env", &path, shell];
         if shell == "busybox" {
             arguments.push("ash");
@@ -94,10 +103,11 @@ fn every_shell_and_awk_writes_the_same() {
 }
 
 /// Types a script into an interactive shell on a terminal, as a paste without brackets does.
-fn type_into(shell: &str, script: &str) -> String {
+fn type_into(instance: &Instance, shell: &str, script: &str) -> String {
     let mut child = Command::new("script")
         .args(["-qec", shell, "/dev/null"])
         .env("TERM", "xterm")
+        .env("PATH", pretended(instance))
         .env("HISTFILE", "/dev/null")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -132,16 +142,15 @@ fn a_terminal_with_history_expansion_takes_it() {
     ] {
         write(&instance.config().join("main.cf"), &before.0);
         write(&instance.config().join("master.cf"), &before.1);
-        let said = type_into(shell, &script);
+        let said = type_into(&instance, shell, &script);
         assert!(said.contains("still-42"), "{shell} ended: {said}");
         assert_eq!(config_files(&instance), expected, "{shell}: {said}");
     }
     // A failure does not end the login shell either.
     fs::remove_file(instance.config().join("relayca/mail.example.org.key.pem")).unwrap();
-    let said = type_into("bash --norc --noprofile -i", &script);
+    let said = type_into(&instance, "bash --norc --noprofile -i", &script);
     assert!(
         said.contains("is missing") && said.contains("still-42"),
         "{said}"
     );
-    lab::wait_for("nothing", std::time::Duration::from_secs(1), || true).unwrap();
 }

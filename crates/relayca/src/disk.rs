@@ -46,6 +46,11 @@ fn keep(path: &Path) -> Result<(), Failure> {
 pub fn remove_unfinished() {
     unfinished(|paths| {
         for path in paths.drain(..) {
+            // Other threads may be writing into it still: out of their way first.
+            let mut going = path.clone().into_os_string();
+            going.push(".going");
+            let going = PathBuf::from(going);
+            let path = if fs::rename(&path, &going).is_ok() { going } else { path };
             let _ = fs::remove_dir_all(path);
         }
     });

@@ -9,6 +9,8 @@ use std::path::Path;
 pub const USAGE: u8 = 2;
 /// Exit code for everything else that went wrong.
 pub const FAILED: u8 = 1;
+/// Exit code after Ctrl-C: 128 plus the number of SIGINT, as shells have it.
+pub const INTERRUPTED: u8 = 130;
 
 /// What a command ends with when it cannot do its work. Nothing has been changed then, unless the
 /// message says so.
@@ -57,7 +59,10 @@ impl Failure {
             Kind::ReadOnlyFilesystem => failure.hint("the file system is mounted read-only"),
             Kind::StorageFull => failure.hint("the disk is full: free some room and run it again, nothing was changed"),
             Kind::QuotaExceeded => failure.hint("the quota is used up: free some room and run it again"),
-            _ => failure,
+            Kind::NotFound => failure.hint("check the path: nothing is there"),
+            Kind::IsADirectory => failure.hint("name a file, not a directory"),
+            Kind::InvalidData => failure.hint("it must be text in UTF-8"),
+            _ => failure.hint("remove the cause and run it again; nothing was changed"),
         }
     }
 

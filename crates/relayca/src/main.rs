@@ -35,6 +35,11 @@ fn main() -> ExitCode {
     match dispatch(&run, &cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
+            while process::interrupted() {
+                // The thread that tidies up ends the process.
+                std::thread::park();
+            }
+            let failure = run.secrets.unanswered().unwrap_or(failure);
             run.printer.failure(&failure);
             ExitCode::from(failure.code)
         }

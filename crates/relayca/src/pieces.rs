@@ -4,7 +4,7 @@
 //! refuses to know keys (the caller adds one) and the disk.
 
 use relayca_bundle::Entry;
-use relayca_ca::{AltName, Certificate, HostName};
+use relayca_ca::{Certificate, HostName};
 use relayca_fingerprint::{Digest, FingerprintMap, Listed, Pin};
 use relayca_inventory::{CertificateRecord, Filter, Records, State};
 use relayca_postfix::{MailHost, NextHop, RelayService, RelayStyle, SenderBinding, Snippet, Style};
@@ -101,10 +101,7 @@ pub fn mail_host_snippet(settings: &Settings, host: &HostName, style: Style) -> 
             .hint("add one, as in relays = [\"relayhost.example.org:2500\"]"));
     }
     let relays = settings.relays.iter().map(|relay| NextHop {
-        destination: match &relay.destination {
-            AltName::Ip(std::net::IpAddr::V6(address)) => format!("ipv6:{address}"),
-            other => other.to_string(),
-        },
+        destination: relay.destination.to_string(),
         port: relay.port,
         certificate_name: relay.name.to_string(),
     });

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::Global;
 use crate::disk;
-use crate::failure::Failure;
+use crate::failure::{Failure, INTERRUPTED};
 use crate::printer::Printer;
 
 /// Bytes of a passphrase line, far above what anybody types.
@@ -33,6 +33,8 @@ struct Source {
     file: Option<PathBuf>,
     printer: Printer,
     read: Mutex<Option<Zeroizing<String>>>,
+    /// Why an identity's or a plugin's question could not be answered; the libraries only learn that.
+    unanswered: Mutex<Option<Failure>>,
 }
 
 impl std::fmt::Debug for Source {
@@ -53,6 +55,7 @@ impl Secrets {
                 file,
                 printer,
                 read: Mutex::new(None),
+                unanswered: Mutex::new(None),
             }),
             identities: global.identity.clone(),
         }
@@ -119,6 +122,12 @@ impl Secrets {
         Ok(Identities::parse(text, name, prompt)?)
     }
 
+    /// Why a question of an identity or a plugin was not answered, if one was not: the cause behind a
+    /// failure to open something.
+    pub fn unanswered(&self) -> Option<Failure> {
+        self.source.unanswered.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Answers the questions of plugins and encrypted identities.
     pub fn prompt(&self) -> Arc<dyn Prompt> {
         Arc::clone(&self.source) as Arc<dyn Prompt>
@@ -150,7 +159,13 @@ impl Source {
 
 impl Prompt for Source {
     fn passphrase(&self, description: &str) -> Option<Zeroizing<String>> {
-        self.text(description).ok().flatten()
+        let failure = match self.text(description) {
+            Ok(Some(text)) => return Some(text),
+            Ok(None) => needs_terminal(&format!("the passphrase of {description} is needed")),
+            Err(failure) => failure,
+        };
+        *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        None
     }
 
     fn message(&self, message: &str) {
@@ -166,7 +181,14 @@ pub fn on_terminal() -> bool {
 fn ask(question: &str) -> Result<Zeroizing<String>, Failure> {
     rpassword::prompt_password(question)
         .map(Zeroizing::new)
-        .map_err(|error| Failure::new(format!("cannot read a passphrase from the terminal: {error}")))
+        .map_err(|error| match error.kind() {
+            // The prompt takes Ctrl-C as a letter, so no signal came.
+            std::io::ErrorKind::Interrupted => Failure {
+                code: INTERRUPTED,
+                ..Failure::new("interrupted; nothing was changed")
+            },
+            _ => Failure::new(format!("cannot read a passphrase from the terminal: {error}")),
+        })
 }
 
 fn needs_terminal(message: &str) -> Failure {

@@ -150,8 +150,8 @@ impl Setup {
     }
 
     /// What people leave in main.cf, all at once: chain files and certificates of other kinds that beat the ordinary ones,
-    /// a CA directory, dead milters and filters, md5, wide `mynetworks`, `reject` wherever it fits, policy maps that
-    /// turn TLS off, tickets and session caches.
+    /// a CA directory, dead milters and filters, md5, wide `mynetworks`, `reject` wherever it fits, a table that
+    /// turns TLS off, tickets and session caches.
     #[must_use]
     pub fn hostile(mut self) -> Self {
         self.hostile = true;
@@ -309,7 +309,7 @@ impl Setup {
         Ok(setup
             .set("smtpd_tls_security_level", "none")
             .set("smtp_tls_security_level", "encrypt")
-            .set("smtp_tls_policy_maps", "static:none")
+            .set("smtp_tls_per_site", "static:NONE")
             .set("smtp_fallback_relay", "[127.0.0.1]:9")
             .set("mynetworks", "0.0.0.0/0")
             .set("smtpd_milters", "inet:127.0.0.1:9")

@@ -1,11 +1,13 @@
 //! `relayca map`: relay_clientcerts, who may relay.
 
+use relayca_fingerprint::FingerprintMap;
+
 use crate::cli::{Map, MapFormat};
 use crate::failure::Failure;
 use crate::pieces;
 use crate::printer::count;
 use crate::run::Run;
-use crate::settings::word;
+use crate::settings::{Settings, word};
 
 /// Runs the command.
 pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
@@ -24,7 +26,7 @@ pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
         MapFormat::Inline => format!("{}\n", map.to_inline()),
         MapFormat::Texthash => map.to_texthash(),
         MapFormat::Json => map.to_json(),
-        MapFormat::Paste => relayca_postfix::map_script(&settings.config_directory, &map.to_text())?,
+        MapFormat::Paste => paste(settings, &map)?,
     };
     run.printer.data(&text)?;
     if digest != settings.digest {
@@ -35,4 +37,19 @@ pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
     }
     run.printer.note(&format!("{}; what is not listed may not relay", count(map.entries().len(), "entry", "entries")));
     Ok(())
+}
+
+/// The block that writes the map on a relay, and where hosts are bound to senders the table of those too.
+fn paste(settings: &Settings, map: &FingerprintMap) -> Result<String, Failure> {
+    let mut directories: Vec<&str> = settings.relays.iter().map(|relay| settings.config_directory(&relay.name)).collect();
+    directories.dedup();
+    let [directory] = directories.as_slice() else {
+        return Err(Failure::usage("the relays keep their configuration in different directories, and a block is for one")
+            .hint("`relayca bundle RELAY` writes each relay's own HOST.public.tar"));
+    };
+    let mut script = relayca_postfix::map_script(directory, &map.to_text())?;
+    if let Some(access) = pieces::access_map(map, &pieces::bindings(settings))? {
+        script.push_str(&relayca_postfix::access_map_script(directory, &access)?);
+    }
+    Ok(script)
 }

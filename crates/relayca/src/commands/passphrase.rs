@@ -11,6 +11,9 @@ use crate::run::Run;
 
 /// Runs the command.
 pub fn run(run: &Run, arguments: &Passphrase) -> Result<(), Failure> {
+    if run.printer.json {
+        return Err(Failure::usage("a passphrase is not printed as JSON").hint("leave --json out: stdout is the passphrase alone"));
+    }
     let home = run.home(Some(&arguments.what))?;
     let (passphrase, opens) = if arguments.what == "ca" {
         (home.ca_passphrase(&run.secrets)?.0, home.path(crate::home::CA_KEY))
@@ -18,9 +21,6 @@ pub fn run(run: &Run, arguments: &Passphrase) -> Result<(), Failure> {
         let (host, _) = known_host(&home, &arguments.what)?;
         (bundle_passphrase(run, &home, &host)?, home.path(&Home::bundle(&host)))
     };
-    if run.printer.json {
-        return Err(Failure::usage("a passphrase is not printed as JSON").hint("leave --json out: stdout is the passphrase alone"));
-    }
     let line = Zeroizing::new(format!("{}\n", passphrase.expose()));
     run.printer.data(&line)?;
     run.printer.note(&format!("it opens {}", opens.display()));

@@ -29,6 +29,9 @@ pub fn run(run: &Run, arguments: &Snippet) -> Result<(), Failure> {
                 return Err(Failure::usage("a relay's service lies in master.cf, not in main.cf").hint("use --style transport or postconf"));
             }
         };
+        if home.settings.digest.is_weak() {
+            run.printer.warning(&format!("{} is weak: use it only for a Postfix that knows nothing better", home.settings.digest));
+        }
         pieces::relay_snippet(&home.settings, relay, bindings(&home, &arguments.senders)?, style)?
     } else {
         if !arguments.senders.is_empty() {

@@ -12,7 +12,7 @@ use super::show::read_certificate;
 use crate::cli::Verify;
 use crate::dates;
 use crate::failure::Failure;
-use crate::home::{self, Home};
+use crate::home::{self, AdminKeys, Home};
 use crate::run::Run;
 use crate::settings::word;
 
@@ -54,15 +54,15 @@ fn verify_file(run: &Run, arguments: &Verify) -> Result<u8, Failure> {
 /// The CA certificate, and that its key opens and belongs to it.
 fn verify_ca(run: &Run) -> Result<u8, Failure> {
     let home = run.home(None)?;
-    let (authority, _) = home.authority(&run.secrets, run.now)?;
+    let (authority, admins) = home.authority(&run.secrets, run.now)?;
     let ca = authority.certificate();
     let faults = relayca_ca::lint(ca, ca);
     let mut warnings = Vec::new();
     if ca.not_after() - run.now < Duration::days(365) {
         warnings.push(format!("the CA expires on {}", dates::day(ca.not_after())));
     }
-    if home.path(home::ADMIN_IDENTITY).exists() {
-        home.admin_identities(&run.secrets)?;
+    if let AdminKeys::Passphrase(passphrase) = &admins {
+        home.wrapped_identity(&run.secrets, passphrase)?;
     }
     warnings.extend(open_to_others(&home));
     judge(run, "the authority's key opens and", &faults, &warnings)
