@@ -196,11 +196,10 @@ impl InventoryError {
             E::UnknownHost { .. } | E::UnknownSerial { .. } => "`relayca list` shows what there is",
             E::RevokedForGood { .. } => "issue a new certificate",
             E::RolledBack => "see the first error; nothing was changed",
-            E::Io { .. }
-            | E::HostTaken { .. }
-            | E::EventWithoutCertificate
-            | E::Invalid { .. }
-            | E::Sqlite { .. } => {
+            E::Io { .. } | E::Sqlite { .. } => {
+                "check the disk and the modes of the file and its directory, then try again"
+            }
+            E::HostTaken { .. } | E::EventWithoutCertificate | E::Invalid { .. } => {
                 return None;
             }
         };

@@ -3,8 +3,9 @@
 
 mod pair;
 
-use pair::{Pair, Wish, config_files, paste};
-use relayca_postfix::{RelayStyle, Style};
+use pair::{Pair, RELAY, Wish, backdate, config_files, paste};
+use relayca_postfix::{NextHop, RelayStyle, Style, mail_host_snippet};
+use xtask::lab::Port;
 
 fn flows_and_pastes_twice(wish: Wish) -> Pair {
     let pair = Pair::new(wish);
@@ -84,4 +85,60 @@ fn what_others_left_in_main_cf_does_not_matter() {
         hostile: true,
         ..Wish::default()
     });
+}
+
+#[test]
+fn the_next_of_several_relays_takes_over_each_under_its_own_name() {
+    let pair = Pair::new(Wish::default());
+    let mut settings = pair.settings();
+    let hop = |name: &str, port| NextHop {
+        destination: name.to_owned(),
+        port,
+        certificate_name: name.to_owned(),
+    };
+    let closed = Port::reserve().unwrap();
+    // Nobody listens; then the relay under a name that it has no certificate for; then the relay.
+    settings.relays = vec![
+        hop(RELAY, closed.number()),
+        hop("relay2.example.org", pair.port.number()),
+        hop(RELAY, pair.port.number()),
+    ];
+    for style in [Style::Transport, Style::Main] {
+        settings.style = style;
+        paste(
+            &pair.mail_host,
+            &mail_host_snippet(&settings).unwrap().script,
+        );
+        backdate(&pair.mail_host);
+        let to = format!("{style}@example.net");
+        pair.relays(&to);
+    }
+    let log = pair.mail_host.log();
+    assert!(
+        log.contains("Untrusted TLS connection established to relay2.example.org")
+            || log.contains("Trusted TLS connection established to relay2.example.org"),
+        "{log}"
+    );
+    assert!(
+        log.contains("Verified TLS connection established to relay.example.org"),
+        "{log}"
+    );
+    assert!(
+        !log.contains("Verified TLS connection established to relay2.example.org"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_port_that_something_else_has_does_not_cost_the_mail_system() {
+    let pair = Pair::before_pasting(Wish::default());
+    pair.paste_map(&[&pair.listed]);
+    let before = config_files(&pair.relay);
+    let taken = std::net::TcpListener::bind(("127.0.0.1", pair.port.number())).unwrap();
+    let said = pair.relay.paste(&pair.relay_script()).unwrap();
+    assert!(!said.ok() && said.stderr.contains("is port"), "{said:?}");
+    assert_eq!(config_files(&pair.relay), before);
+    assert!(pair.relay.master().is_some(), "{}", pair.relay.log());
+    drop(taken);
+    paste(&pair.relay, &pair.relay_script());
 }

@@ -54,6 +54,7 @@ fn pretend(instance: &Instance, program: &str, script: &str) {
 }
 
 fn paste_into(instance: &Instance, shell: &[&str], script: &str) -> Pasted {
+    pair::backdate(instance);
     let path = format!(
         "PATH={}:{}:/usr/sbin",
         instance.directory().join("bin").display(),
@@ -199,6 +200,7 @@ fn every_setting_is_one_that_postfix_sees() {
     let instance = instance();
     paste(&instance, &block(&instance));
     paste(&instance, &transport(&instance));
+    pair::backdate(&instance);
     for (service, script) in [
         ("2500/inet", block(&instance)),
         ("relayca/unix", transport(&instance)),
@@ -617,6 +619,7 @@ fn a_map_that_postmap_refuses_leaves_the_old_one() {
         old
     );
 
+    real(&instance, "postmap");
     paste(&instance, &script);
     let map = instance.config().join("relayca/relay_clientcerts");
     assert_eq!(

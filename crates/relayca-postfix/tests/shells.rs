@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use pair::{DOMAIN, MAIL_HOST, RELAY, config_files, write};
+use pair::{DOMAIN, MAIL_HOST, RELAY, backdate, config_files, write};
 use relayca_postfix::{MailHost, NextHop, Style, mail_host_snippet};
 use xtask::lab::{Instance, Setup};
 
@@ -89,6 +89,7 @@ fn every_shell_and_awk_writes_the_same() {
         }
         write(&instance.config().join("main.cf"), &before.0);
         write(&instance.config().join("master.cf"), &before.1);
+        backdate(&instance);
         let path = format!("PATH={}:{}", bin.display(), pretended(&instance));
         let mut arguments = vec!["env", &path, shell];
         if shell == "busybox" {
@@ -142,6 +143,7 @@ fn a_terminal_with_history_expansion_takes_it() {
     ] {
         write(&instance.config().join("main.cf"), &before.0);
         write(&instance.config().join("master.cf"), &before.1);
+        backdate(&instance);
         let said = type_into(&instance, shell, &script);
         assert!(said.contains("still-42"), "{shell} ended: {said}");
         assert_eq!(config_files(&instance), expected, "{shell}: {said}");

@@ -33,10 +33,21 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct Global {
     /// The authority's directory [default: $XDG_DATA_HOME/relayca/DOMAIN]
-    #[arg(long, global = true, env = "RELAYCA_DIR", value_name = "DIR", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        env = "RELAYCA_DIR",
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
     pub dir: Option<PathBuf>,
     /// Which authority, where the default place holds several
-    #[arg(long, global = true, value_name = "DOMAIN", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DOMAIN",
+        help_heading = "Global options"
+    )]
     pub domain: Option<String>,
     /// Print data as JSON (docs/FORMATS.md describes it)
     #[arg(long, global = true, help_heading = "Global options")]
@@ -45,10 +56,23 @@ pub struct Global {
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub quiet: bool,
     /// An age or SSH private key, or a passphrase-encrypted age identity; may be repeated
-    #[arg(short, long, global = true, env = "RELAYCA_IDENTITY", value_name = "FILE", help_heading = "Global options")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "RELAYCA_IDENTITY",
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
     pub identity: Vec<PathBuf>,
     /// Read the passphrase from the first line of FILE (`-` is standard input)
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_fd", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "passphrase_fd",
+        help_heading = "Global options"
+    )]
     pub passphrase_file: Option<PathBuf>,
     /// Read the passphrase from the first line of file descriptor N
     #[arg(long, global = true, value_name = "N", help_heading = "Global options")]
@@ -178,7 +202,9 @@ pub struct List {
 
 /// `relayca show`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  relayca show mailhost\n  relayca show 4f1c0a…\n  relayca show /etc/postfix/relayca/mailhost.example.org.crt.pem")]
+#[command(
+    after_help = "Examples:\n  relayca show mailhost\n  relayca show 4f1c0a…\n  relayca show /etc/postfix/relayca/mailhost.example.org.crt.pem"
+)]
 pub struct Show {
     /// A host, a serial or a certificate file
     #[arg(value_name = "HOST|SERIAL|FILE")]
@@ -289,7 +315,9 @@ pub struct Bundle {
 
 /// `relayca passphrase`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  relayca passphrase mailhost\n  openssl pkey -in ca/ca.key.pem -noout -passin file:<(relayca passphrase ca)")]
+#[command(
+    after_help = "Examples:\n  relayca passphrase mailhost\n  openssl pkey -in ca/ca.key.pem -noout -passin file:<(relayca passphrase ca)"
+)]
 pub struct Passphrase {
     /// A host, or `ca`
     #[arg(value_name = "HOST|ca")]
@@ -339,7 +367,9 @@ pub struct Completions {
 
 /// `relayca man`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  relayca man | man -l -\n  relayca man --out /usr/local/share/man/man1")]
+#[command(
+    after_help = "Examples:\n  relayca man | man -l -\n  relayca man --out /usr/local/share/man/man1"
+)]
 pub struct Man {
     /// Write relayca.1 and a page for each command here
     #[arg(long, value_name = "DIR")]
@@ -359,8 +389,15 @@ mod tests {
     #[test]
     fn every_command_has_examples() {
         for command in Cli::command().get_subcommands() {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Examples:\n  relayca") || help.contains("Stock tools"), "{}", command.get_name());
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                help.contains("Examples:\n  relayca") || help.contains("Stock tools"),
+                "{}",
+                command.get_name()
+            );
         }
     }
 }

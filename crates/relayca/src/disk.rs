@@ -29,7 +29,11 @@ const FLUSH_ALL_FROM: usize = 16;
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn unfinished<T>(change: impl FnOnce(&mut Vec<PathBuf>) -> T) -> T {
-    change(&mut UNFINISHED.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    change(
+        &mut UNFINISHED
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner),
+    )
 }
 
 /// Takes `path` off the list: from here on an interrupt leaves it. Fails where an interrupt was first.
@@ -39,7 +43,11 @@ fn keep(path: &Path) -> Result<(), Failure> {
         paths.retain(|other| other != path);
         before - paths.len()
     });
-    if before == 0 { Err(Failure::new("interrupted; nothing was changed")) } else { Ok(()) }
+    if before == 0 {
+        Err(Failure::new("interrupted; nothing was changed"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Removes what this process has begun and not committed. For the signal thread, just before exit.
@@ -50,7 +58,11 @@ pub fn remove_unfinished() {
             let mut going = path.clone().into_os_string();
             going.push(".going");
             let going = PathBuf::from(going);
-            let path = if fs::rename(&path, &going).is_ok() { going } else { path };
+            let path = if fs::rename(&path, &going).is_ok() {
+                going
+            } else {
+                path
+            };
             let _ = fs::remove_dir_all(path);
         }
     });
@@ -135,13 +147,21 @@ impl Drop for Staged {
 
 /// Finishes or takes back what earlier processes left under `staged`. `committed` asks the inventory.
 /// The caller holds its write lock, so nobody is half way through.
-pub fn settle(root: &Path, committed: impl Fn(&str) -> Result<bool, Failure>) -> Result<(), Failure> {
+pub fn settle(
+    root: &Path,
+    committed: impl Fn(&str) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
     for directory in staged(root)? {
-        let id = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let id = directory
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if committed(&id)? {
             put_in_place(root, &directory)?;
         } else {
-            fs::remove_dir_all(&directory).map_err(|error| Failure::io("remove", &directory, &error))?;
+            fs::remove_dir_all(&directory)
+                .map_err(|error| Failure::io("remove", &directory, &error))?;
         }
     }
     Ok(())
@@ -164,13 +184,29 @@ pub fn staged(root: &Path) -> Result<Vec<PathBuf>, Failure> {
 /// before a stop or by another process, is done.
 fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
     let mut touched = std::collections::BTreeSet::new();
-    for entry in WalkDir::new(directory).sort_by_file_name().follow_links(false) {
+    for entry in WalkDir::new(directory)
+        .sort_by_file_name()
+        .follow_links(false)
+    {
         let entry = match entry {
             Ok(entry) => entry,
-            Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => continue,
-            Err(error) => return Err(Failure::new(format!("cannot read `{}`: {error}", directory.display()))),
+            Err(error)
+                if error
+                    .io_error()
+                    .is_some_and(|error| error.kind() == io::ErrorKind::NotFound) =>
+            {
+                continue;
+            }
+            Err(error) => {
+                return Err(Failure::new(format!(
+                    "cannot read `{}`: {error}",
+                    directory.display()
+                )));
+            }
         };
-        let Ok(relative) = entry.path().strip_prefix(directory) else { continue };
+        let Ok(relative) = entry.path().strip_prefix(directory) else {
+            continue;
+        };
         let target = root.join(relative);
         if entry.file_type().is_dir() {
             if target != root {
@@ -189,7 +225,9 @@ fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
         sync_directory(&directory)?;
     }
     match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::io("remove", directory, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::io("remove", directory, &error))
+        }
         _ => Ok(()),
     }
 }
@@ -199,6 +237,8 @@ fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
 pub struct NewDirectory {
     target: PathBuf,
     building: PathBuf,
+    /// The topmost directory above it that had to be made.
+    made: Option<PathBuf>,
     written: AtomicUsize,
     _lock: File,
     done: bool,
@@ -208,11 +248,20 @@ impl NewDirectory {
     /// Begins beside `target`, which must not exist or be empty. What an interrupted run left there is
     /// taken away; a run that is under way is refused.
     pub fn begin(target: &Path) -> Result<Self, Failure> {
-        let target = std::path::absolute(target).map_err(|error| Failure::io("find", target, &error))?;
+        let target =
+            std::path::absolute(target).map_err(|error| Failure::io("find", target, &error))?;
         refuse_existing(&target)?;
         let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
-            return Err(Failure::new(format!("`{}` cannot be made", target.display())));
+            return Err(Failure::new(format!(
+                "`{}` cannot be made",
+                target.display()
+            )));
         };
+        let made = parent
+            .ancestors()
+            .take_while(|above| !above.exists())
+            .last()
+            .map(Path::to_owned);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -223,13 +272,15 @@ impl NewDirectory {
         // The lock tells a run that died, whose leavings may go, from one that is working.
         let lock = File::open(&building).map_err(|error| Failure::io("open", &building, &error))?;
         lock.try_lock().map_err(|_| {
-            Failure::new(format!("another relayca is making `{}`", target.display())).hint("wait for it to end")
+            Failure::new(format!("another relayca is making `{}`", target.display()))
+                .hint("wait for it to end")
         })?;
         clear(&building)?;
         unfinished(|paths| paths.push(building.clone()));
         Ok(Self {
             target,
             building,
+            made,
             written: AtomicUsize::new(0),
             _lock: lock,
             done: false,
@@ -253,9 +304,9 @@ impl NewDirectory {
         flush_tree(&self.building, self.written.load(Ordering::Relaxed))?;
         keep(&self.building)?;
         fs::rename(&self.building, &self.target).map_err(|error| match error.kind() {
-            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                exists(&self.target)
-            }
+            io::ErrorKind::DirectoryNotEmpty
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::NotADirectory => exists(&self.target),
             _ => Failure::io("put in place", &self.target, &error),
         })?;
         self.done = true;
@@ -269,6 +320,15 @@ impl Drop for NewDirectory {
         if !self.done {
             unfinished(|paths| paths.retain(|path| *path != self.building));
             let _ = fs::remove_dir_all(&self.building);
+            if let Some(made) = &self.made {
+                // Only empty ones go, and only those that we made.
+                let above = self
+                    .target
+                    .ancestors()
+                    .skip(1)
+                    .take_while(|above| above.starts_with(made));
+                let _ = above.map(fs::remove_dir).find(Result::is_err);
+            }
         }
     }
 }
@@ -284,8 +344,11 @@ pub fn refuse_existing(target: &Path) -> Result<(), Failure> {
 }
 
 fn exists(target: &Path) -> Failure {
-    Failure::new(format!("`{}` exists already; nothing was changed", target.display()))
-        .hint("name another directory, or look at what is there first: relayca never overwrites it")
+    Failure::new(format!(
+        "`{}` exists already; nothing was changed",
+        target.display()
+    ))
+    .hint("name another directory, or look at what is there first: relayca never overwrites it")
 }
 
 /// Empties a directory that an interrupted run left.
@@ -293,17 +356,25 @@ fn clear(directory: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::io("clear", directory, &error);
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
-            .map_err(failed)?;
+        if path.is_dir() && !path.is_symlink() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        }
+        .map_err(failed)?;
     }
     Ok(())
 }
 
 /// Writes a new file that must not exist, mode first, and brings it and its name to the disk.
 pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
-    write_exclusive(path, content, mode)?;
+    write_exclusive(path, content, mode).map_err(|error| Failure::io("write", path, &error))?;
     sync_file(path)?;
-    sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+    sync_directory(
+        path.parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new(".")),
+    )
 }
 
 /// Reads a file of at most `limit` bytes; what is read is wiped when dropped.
@@ -318,7 +389,10 @@ pub fn read(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
         .read_to_end(&mut content)
         .map_err(failed)?;
     if content.len() > limit {
-        return Err(Failure::new(format!("`{}` is larger than {limit} bytes", path.display())));
+        return Err(
+            Failure::new(format!("`{}` is larger than {limit} bytes", path.display()))
+                .hint("it cannot be what relayca expects there"),
+        );
     }
     Ok(content)
 }
@@ -330,7 +404,10 @@ pub fn read_text(path: &Path, limit: usize) -> Result<Zeroizing<String>, Failure
         Ok(text) => Ok(Zeroizing::new(text)),
         Err(error) => {
             drop(Zeroizing::new(error.into_bytes()));
-            Err(Failure::new(format!("`{}` is not a text file", path.display())))
+            Err(
+                Failure::new(format!("`{}` is not a text file", path.display()))
+                    .hint("it must be text in UTF-8"),
+            )
         }
     }
 }
@@ -338,49 +415,70 @@ pub fn read_text(path: &Path, limit: usize) -> Result<Zeroizing<String>, Failure
 /// `relative` may only go down.
 fn write_below(base: &Path, relative: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
     let relative = Path::new(relative);
-    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
-        return Err(Failure::new(format!("`{}` leads out of its directory", relative.display())));
+    if !relative
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)))
+    {
+        return Err(Failure::new(format!(
+            "`{}` leads out of its directory",
+            relative.display()
+        )));
     }
     let path = base.join(relative);
-    if let Some(parent) = path.parent() {
-        make_directory(parent)?;
+    match write_exclusive(&path, content, mode) {
+        // Its directory is missing once; asking first would ask once a file.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_directory(path.parent().unwrap_or(base))?;
+            write_exclusive(&path, content, mode)
+        }
+        other => other,
     }
-    write_exclusive(&path, content, mode)
+    .map_err(|error| Failure::io("write", &path, &error))
 }
 
-fn write_exclusive(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
+fn write_exclusive(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
         .open(path)
         .and_then(|mut file| file.write_all(content))
-        .map_err(|error| Failure::io("write", path, &error))
 }
 
 /// Makes a directory for the owner alone; one that exists is fine.
 fn make_directory(path: &Path) -> Result<(), Failure> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Failure::io("make", path, &error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Failure::io("make", path, &error))
+        }
         _ => Ok(()),
     }
 }
 
-/// Brings a tree to the disk: file by file, or all at once where there are many.
+/// Brings a tree to the disk: each file and directory, or the file system where there are many.
 fn flush_tree(tree: &Path, files: usize) -> Result<(), Failure> {
     if files >= FLUSH_ALL_FROM && cfg!(target_os = "linux") {
         let directory = File::open(tree).map_err(|error| Failure::io("open", tree, &error))?;
-        return rustix::fs::syncfs(&directory).map_err(|error| Failure::io("flush", tree, &error.into()));
+        return rustix::fs::syncfs(&directory)
+            .map_err(|error| Failure::io("flush", tree, &error.into()));
     }
-    for entry in WalkDir::new(tree).contents_first(true) {
-        let entry = entry.map_err(|error| Failure::new(format!("cannot read `{}`: {error}", tree.display())))?;
-        if entry.file_type().is_dir() {
-            sync_directory(entry.path())?;
-        } else {
-            sync_file(entry.path())?;
-        }
-    }
-    Ok(())
+    let paths = WalkDir::new(tree)
+        .into_iter()
+        .map(|entry| entry.map(walkdir::DirEntry::into_path))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", tree.display())))?;
+    // All at once: the file system's journal takes them to the disk together. One by one, each waits its own turn.
+    std::thread::scope(|scope| {
+        let flushes: Vec<_> = paths
+            .iter()
+            .map(|path| scope.spawn(|| sync_file(path)))
+            .collect();
+        flushes.into_iter().try_for_each(|flush| {
+            flush
+                .join()
+                .unwrap_or_else(|_| Err(Failure::new("a flush was cut off")))
+        })
+    })
 }
 
 fn sync_file(path: &Path) -> Result<(), Failure> {
@@ -409,7 +507,10 @@ mod tests {
         assert!(!root.path().join("bundles/x").exists());
         staged.commits().unwrap();
         staged.publish().unwrap();
-        let mode = fs::metadata(root.path().join("bundles/x")).unwrap().permissions().mode();
+        let mode = fs::metadata(root.path().join("bundles/x"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(super::staged(root.path()).unwrap().is_empty());
     }
@@ -434,10 +535,20 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("new");
         let first = NewDirectory::begin(&target).unwrap();
-        assert!(NewDirectory::begin(&target).unwrap_err().message.contains("another relayca"));
+        assert!(
+            NewDirectory::begin(&target)
+                .unwrap_err()
+                .message
+                .contains("another relayca")
+        );
         first.put("a/b", b"1", 0o600).unwrap();
         first.publish().unwrap();
-        assert!(NewDirectory::begin(&target).unwrap_err().message.contains("exists already"));
+        assert!(
+            NewDirectory::begin(&target)
+                .unwrap_err()
+                .message
+                .contains("exists already")
+        );
         assert_eq!(fs::read(target.join("a/b")).unwrap(), b"1");
     }
 
@@ -447,7 +558,10 @@ mod tests {
         let left = root.path().join(".new.unfinished");
         fs::create_dir(&left).unwrap();
         fs::write(left.join("stale"), b"1").unwrap();
-        let target = NewDirectory::begin(&root.path().join("new")).unwrap().publish().unwrap();
+        let target = NewDirectory::begin(&root.path().join("new"))
+            .unwrap()
+            .publish()
+            .unwrap();
         assert_eq!(fs::read_dir(target).unwrap().count(), 0);
     }
 

@@ -50,15 +50,28 @@ impl Failure {
         self
     }
 
+    /// Adds the remedy where there is none yet.
+    #[must_use]
+    pub fn or_hint(self, hint: &str) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
+
     /// An input or output error on `path`, with the remedy for the common ones.
     pub fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Kind;
-        let failure = Self::new(format!("cannot {doing} `{}`: {}", path.display(), plain(error)));
+        let failure = Self::new(format!(
+            "cannot {doing} `{}`: {}",
+            path.display(),
+            plain(error)
+        ));
         match error.kind() {
             Kind::PermissionDenied => failure.hint("run it as the user who owns the authority"),
             Kind::ReadOnlyFilesystem => failure.hint("the file system is mounted read-only"),
-            Kind::StorageFull => failure.hint("the disk is full: free some room and run it again, nothing was changed"),
-            Kind::QuotaExceeded => failure.hint("the quota is used up: free some room and run it again"),
+            Kind::StorageFull => failure
+                .hint("the disk is full: free some room and run it again, nothing was changed"),
+            Kind::QuotaExceeded => {
+                failure.hint("the quota is used up: free some room and run it again")
+            }
             Kind::NotFound => failure.hint("check the path: nothing is there"),
             Kind::IsADirectory => failure.hint("name a file, not a directory"),
             Kind::InvalidData => failure.hint("it must be text in UTF-8"),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use relayca_bundle::{Identities, OpenWith, Passphrase};
 use relayca_ca::{Authority, Certificate, Domain, HostName, PrivateKey};
-use relayca_inventory::{Inventory, SqliteInventory};
+use relayca_inventory::{Inventory, Records, SqliteInventory};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -31,6 +31,9 @@ pub const CA_PASSPHRASE: &str = "ca/ca.passphrase.age";
 pub const ADMIN_IDENTITY: &str = "ca/admin.identity.age";
 /// The inventory.
 pub const INVENTORY: &str = "inventory.db";
+
+/// The remedy for a file of the authority that is not what relayca wrote.
+const FROM_BACKUP: &str = "the file is damaged or another one: restore it from a backup";
 
 /// Bytes; sealed passphrases, PEM files.
 const LONGEST_SMALL_FILE: usize = 1 << 20;
@@ -61,7 +64,8 @@ impl Home {
                 "`{}` is the authority of `{}`, not of `{domain}`",
                 home.root.display(),
                 home.settings.domain
-            )));
+            ))
+            .hint("leave --domain or --dir out"));
         }
         home.finish_interrupted(printer);
         Ok(home)
@@ -70,9 +74,11 @@ impl Home {
     /// The authority in this directory.
     pub fn at(root: PathBuf) -> Result<Self, Failure> {
         let path = root.join(SETTINGS);
-        if !path.exists() {
-            return Err(Failure::new(format!("there is no authority in `{}`", root.display()))
-                .hint("`relayca init DOMAIN` makes one; --dir names its directory"));
+        if matches!(path.try_exists(), Ok(false)) {
+            return Err(
+                Failure::new(format!("there is no authority in `{}`", root.display()))
+                    .hint("`relayca init DOMAIN` makes one; --dir names its directory"),
+            );
         }
         let settings_text = disk::read_text(&path, LONGEST_SMALL_FILE * 4)?.to_string();
         let settings = Settings::parse(&settings_text, &path)?;
@@ -86,7 +92,22 @@ impl Home {
     /// What a killed process committed but did not put in place. Whoever comes next finishes it; who
     /// may only read leaves it.
     fn finish_interrupted(&self, printer: &Printer) {
-        if disk::staged(&self.root).is_ok_and(|left| left.is_empty()) {
+        let Ok(left) = disk::staged(&self.root) else {
+            return;
+        };
+        // Mostly somebody is issuing at this moment: whoever only reads is not to wait for that. What was
+        // not committed is left to the next one who writes.
+        let committed = || -> Result<bool, Failure> {
+            let inventory = self.inventory_read_only()?;
+            for directory in &left {
+                let id = directory.file_name().unwrap_or_default().to_string_lossy();
+                if inventory.published(&id)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        if left.is_empty() || committed().is_ok_and(|committed| !committed) {
             return;
         }
         let finished = self.inventory().and_then(|mut inventory| {
@@ -94,7 +115,9 @@ impl Home {
             disk::settle(&self.root, |id| Ok(change.published(id)?))
         });
         if let Err(failure) = finished {
-            printer.warning(&format!("what an interrupted run left could not be finished: {failure}"));
+            printer.warning(&format!(
+                "what an interrupted run left could not be finished: {failure}"
+            ));
         }
     }
 
@@ -112,7 +135,11 @@ impl Home {
     pub fn ca_certificate(&self) -> Result<Certificate, Failure> {
         let path = self.path(CA_CERTIFICATE);
         let pem = disk::read_text(&path, LONGEST_SMALL_FILE)?;
-        Certificate::from_pem(&pem).map_err(|error| Failure::from(error).within(path.display()))
+        Certificate::from_pem(&pem).map_err(|error| {
+            Failure::from(error)
+                .within(path.display())
+                .or_hint(FROM_BACKUP)
+        })
     }
 
     /// The inventory, to be changed.
@@ -126,22 +153,34 @@ impl Home {
     }
 
     /// Opens the CA key.
-    pub fn authority(&self, secrets: &Secrets, now: OffsetDateTime) -> Result<(Authority, AdminKeys), Failure> {
+    pub fn authority(
+        &self,
+        secrets: &Secrets,
+        now: OffsetDateTime,
+    ) -> Result<(Authority, AdminKeys), Failure> {
         let (passphrase, admins) = self.ca_passphrase(secrets)?;
         let path = self.path(CA_KEY);
         let pem = disk::read_text(&path, LONGEST_SMALL_FILE)?;
-        let key = PrivateKey::decrypt(&pem, passphrase.expose())
-            .map_err(|error| Failure::from(error).within(path.display()))?;
-        Ok((Authority::load(self.ca_certificate()?, key, now)?, admins))
+        let key = PrivateKey::decrypt(&pem, passphrase.expose()).map_err(|error| {
+            Failure::from(error)
+                .within(path.display())
+                .or_hint(FROM_BACKUP)
+        })?;
+        let authority = Authority::load(self.ca_certificate()?, key, now)
+            .map_err(|error| Failure::from(error).or_hint(FROM_BACKUP))?;
+        Ok((authority, admins))
     }
 
     /// The passphrase of the CA key, and what opened it.
     pub fn ca_passphrase(&self, secrets: &Secrets) -> Result<(Passphrase, AdminKeys), Failure> {
         let sealed = self.read(CA_PASSPHRASE)?;
         let path = self.path(CA_PASSPHRASE);
-        let named = |failure: Failure| failure.within(path.display());
-        let (opened, admins) = if relayca_bundle::sealed_with_passphrase(&sealed).map_err(|error| named(error.into()))? {
-            let passphrase = secrets.passphrase(&format!("the authority of {}", self.settings.domain))?;
+        let named = |failure: Failure| failure.within(path.display()).or_hint(FROM_BACKUP);
+        let (opened, admins) = if relayca_bundle::sealed_with_passphrase(&sealed)
+            .map_err(|error| named(error.into()))?
+        {
+            let passphrase =
+                secrets.passphrase(&format!("the authority of {}", self.settings.domain))?;
             let opened = relayca_bundle::open(&sealed, &OpenWith::Passphrase(&passphrase));
             (opened, AdminKeys::Passphrase(passphrase))
         } else {
@@ -159,12 +198,17 @@ impl Home {
         if !self.path(ADMIN_IDENTITY).exists() {
             return self.identities(secrets);
         }
-        let passphrase = secrets.passphrase(&format!("the authority of {}", self.settings.domain))?;
+        let passphrase =
+            secrets.passphrase(&format!("the authority of {}", self.settings.domain))?;
         self.wrapped_identity(secrets, &passphrase)
     }
 
     /// The identity that an admin passphrase wraps.
-    pub fn wrapped_identity(&self, secrets: &Secrets, passphrase: &Passphrase) -> Result<Identities, Failure> {
+    pub fn wrapped_identity(
+        &self,
+        secrets: &Secrets,
+        passphrase: &Passphrase,
+    ) -> Result<Identities, Failure> {
         let sealed = self.read(ADMIN_IDENTITY)?;
         let path = self.path(ADMIN_IDENTITY).display().to_string();
         let text = relayca_bundle::open(&sealed, &OpenWith::Passphrase(passphrase))
@@ -209,17 +253,28 @@ pub enum AdminKeys {
 
 /// The passphrase in an opened passphrase file: its only line.
 pub fn passphrase_of(opened: &[u8]) -> Result<Passphrase, Failure> {
-    let text = std::str::from_utf8(opened).map_err(|_| Failure::new("it does not hold a passphrase"))?;
-    Ok(Passphrase::new(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))?)
+    let text = std::str::from_utf8(opened).map_err(|_| {
+        Failure::new("it does not hold a passphrase").hint("restore the file from a backup")
+    })?;
+    Ok(Passphrase::new(Zeroizing::new(
+        text.trim_end_matches(['\r', '\n']).to_owned(),
+    ))?)
 }
 
 /// `$XDG_DATA_HOME/relayca`, or `~/.local/share/relayca` (XDG Base Directory Specification).
 pub fn default_root() -> Result<PathBuf, Failure> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .map(|data| data.join("relayca"))
-        .ok_or_else(|| Failure::usage("neither HOME nor XDG_DATA_HOME is set").hint("name the directory with --dir"))
+        .ok_or_else(|| {
+            Failure::usage("neither HOME nor XDG_DATA_HOME is set")
+                .hint("name the directory with --dir")
+        })
 }
 
 fn find_root(global: &Global, host: Option<&str>) -> Result<PathBuf, Failure> {
@@ -238,12 +293,17 @@ fn find_root(global: &Global, host: Option<&str>) -> Result<PathBuf, Failure> {
     }
     match domains.as_slice() {
         [only] => Ok(base.join(only.as_str())),
-        [] => Err(Failure::new(format!("there is no authority in `{}`", base.display()))
-            .hint("`relayca init DOMAIN` makes one; --dir names one that lies elsewhere")),
+        [] => Err(
+            Failure::new(format!("there is no authority in `{}`", base.display()))
+                .hint("`relayca init DOMAIN` makes one; --dir names one that lies elsewhere"),
+        ),
         several => {
             let names: Vec<&str> = several.iter().map(Domain::as_str).collect();
-            Err(Failure::usage(format!("there are several authorities: {}", names.join(", ")))
-                .hint("say which with --domain, or give the host's full name"))
+            Err(Failure::usage(format!(
+                "there are several authorities: {}",
+                names.join(", ")
+            ))
+            .hint("say which with --domain, or give the host's full name"))
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::settings::{Relay, word};
 
 /// Bytes of a list of hosts: far above 100,000 hosts.
 pub const LONGEST_LIST: usize = 64 << 20;
+/// Bytes of a host name: `HOST.passphrase.age` is the name of a file, which has at most 255 bytes.
+const LONGEST_HOST: usize = 255 - ".passphrase.age".len();
 /// Names and addresses a certificate may carry beside its host name.
 const MOST_ALT_NAMES: usize = 100;
 
@@ -40,11 +42,23 @@ pub struct HostRequest {
 impl HostRequest {
     /// A host without options. With `as_relay` the text is HOST[:PORT].
     pub fn parse(text: &str, domain: &Domain, as_relay: bool) -> Result<Self, Failure> {
-        let relay = if as_relay { Some(Relay::parse(text, domain)?) } else { None };
+        let relay = if as_relay {
+            Some(Relay::parse(text, domain)?)
+        } else {
+            None
+        };
         let host = match &relay {
             Some(relay) => relay.name.clone(),
             None => HostName::in_domain(text, domain)?,
         };
+        if host.as_str().len() > LONGEST_HOST {
+            return Err(Failure::new(format!(
+                "`{host}` is too long: a file could not be called after it"
+            ))
+            .hint(format!(
+                "give the host a name of at most {LONGEST_HOST} letters"
+            )));
+        }
         let alt_names = relay
             .iter()
             .filter(|relay| matches!(relay.destination, AltName::Ip(_)))
@@ -68,19 +82,28 @@ impl HostRequest {
                     self.alt_names.push(AltName::parse(name)?);
                 }
                 if self.alt_names.len() > MOST_ALT_NAMES {
-                    return Err(Failure::usage(format!("more than {MOST_ALT_NAMES} names in one certificate")));
+                    return Err(Failure::usage(format!(
+                        "more than {MOST_ALT_NAMES} names in one certificate"
+                    ))
+                    .hint("issue several certificates"));
                 }
             }
             "seal-to" => self.seal_to.push(Recipient::parse(value)?),
-            "senders" if self.relay.is_none() => self.senders = value.split(',').map(str::to_owned).collect(),
+            "senders" if self.relay.is_none() => {
+                self.senders = value.split(',').map(str::to_owned).collect()
+            }
             "key" => self.key = Some(word(value)?),
             "days" => {
                 let days = value.parse().ok().filter(|days| (1..=36525).contains(days));
-                self.days = Some(days.ok_or_else(|| Failure::usage(format!("`{value}` is not a number of days")))?);
+                self.days = Some(days.ok_or_else(|| {
+                    Failure::usage(format!("`{value}` is not a number of days"))
+                        .hint("days= takes 1 to 36525")
+                })?);
             }
             _ => {
-                return Err(Failure::usage(format!("unknown option `{key}=`"))
-                    .hint("the options are san=, seal-to=, senders= (mail hosts), key= and days="));
+                return Err(Failure::usage(format!("unknown option `{key}=`")).hint(
+                    "the options are san=, seal-to=, senders= (mail hosts), key= and days=",
+                ));
             }
         }
         Ok(())
@@ -88,7 +111,12 @@ impl HostRequest {
 }
 
 /// Reads a list of hosts; errors name the line in `name`.
-pub fn parse_list(text: &str, name: &str, domain: &Domain, as_relay: bool) -> Result<Vec<HostRequest>, Failure> {
+pub fn parse_list(
+    text: &str,
+    name: &str,
+    domain: &Domain,
+    as_relay: bool,
+) -> Result<Vec<HostRequest>, Failure> {
     let mut requests = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let request = parse_line(line, domain, as_relay)
@@ -103,11 +131,14 @@ pub fn parse_list(text: &str, name: &str, domain: &Domain, as_relay: bool) -> Re
 
 fn parse_line(line: &str, domain: &Domain, as_relay: bool) -> Result<Option<HostRequest>, Failure> {
     let mut words = words(line)?.into_iter();
-    let Some(host) = words.next() else { return Ok(None) };
+    let Some(host) = words.next() else {
+        return Ok(None);
+    };
     let mut request = HostRequest::parse(&host, domain, as_relay)?;
     for option in words {
         let (key, value) = option.split_once('=').ok_or_else(|| {
-            Failure::usage(format!("`{option}` is not an option")).hint("options are written key=value, one host a line")
+            Failure::usage(format!("`{option}` is not an option"))
+                .hint("options are written key=value, one host a line")
         })?;
         request.option(key, value)?;
     }
@@ -128,12 +159,16 @@ fn words(line: &str) -> Result<Vec<String>, Failure> {
                     words.push(std::mem::take(&mut word));
                 }
             }
-            _ if letter.is_control() => return Err(Failure::usage("a control character in the line")),
+            _ if letter.is_control() => {
+                return Err(Failure::usage("a control character in the line")
+                    .hint("a list of hosts is plain text, one host a line"));
+            }
             _ => word.push(letter),
         }
     }
     if quoted {
-        return Err(Failure::usage("a quote is not closed"));
+        return Err(Failure::usage("a quote is not closed")
+            .hint("a quoted value begins and ends with `\"`"));
     }
     if !word.is_empty() {
         words.push(word);
@@ -164,13 +199,21 @@ mod tests {
     use super::*;
 
     fn list(text: &str) -> Result<Vec<HostRequest>, Failure> {
-        parse_list(text, "hosts.txt", &Domain::parse("example.org").unwrap(), false)
+        parse_list(
+            text,
+            "hosts.txt",
+            &Domain::parse("example.org").unwrap(),
+            false,
+        )
     }
 
     #[test]
     fn a_list_holds_hosts_options_and_comments() {
-        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJy6dBHrP5oZ1zV8F7sGc5w3yq0Ldh8mUwxU1cUQ0d4S";
-        let text = format!("# all\nmail1\n\nmail2 san=m2.example.org,192.0.2.1 days=90 key=ed25519 # the second\nmail3.example.org senders=example.org \"seal-to={key}\"\n");
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJy6dBHrP5oZ1zV8F7sGc5w3yq0Ldh8mUwxU1cUQ0d4S";
+        let text = format!(
+            "# all\nmail1\n\nmail2 san=m2.example.org,192.0.2.1 days=90 key=ed25519 # the second\nmail3.example.org senders=example.org \"seal-to={key}\"\n"
+        );
         let hosts = list(&text).unwrap();
         assert_eq!(hosts.len(), 3);
         assert_eq!(hosts[0].host.as_str(), "mail1.example.org");
@@ -184,7 +227,10 @@ mod tests {
     fn errors_name_the_line() {
         for (text, needle) in [
             ("a\nb c\n", "hosts.txt:2: `c` is not an option"),
-            ("a\n\nb colour=red\n", "hosts.txt:3: unknown option `colour=`"),
+            (
+                "a\n\nb colour=red\n",
+                "hosts.txt:3: unknown option `colour=`",
+            ),
             ("a \"x", "hosts.txt:1: a quote is not closed"),
             ("# none\n", "lists no host"),
             ("a days=0", "hosts.txt:1: `0` is not a number of days"),
@@ -198,6 +244,11 @@ mod tests {
     fn a_name_listed_twice_is_refused_however_it_is_written() {
         let hosts = list("mail1\nmail2\nMAIL1.example.org\n").unwrap();
         let failure = refuse_duplicates(&hosts).unwrap_err();
-        assert!(failure.message.contains("`mail1.example.org` is listed twice, as host 1 and 3"), "{failure}");
+        assert!(
+            failure
+                .message
+                .contains("`mail1.example.org` is listed twice, as host 1 and 3"),
+            "{failure}"
+        );
     }
 }

@@ -6,8 +6,11 @@
 
 use std::sync::Arc;
 
-use relayca_bundle::{Entry, GENERATED_WORK_FACTOR, Identities, OpenWith, Passphrase, Prompt, Recipient, SealTo};
+use relayca_bundle::{
+    Entry, GENERATED_WORK_FACTOR, Identities, OpenWith, Passphrase, Prompt, Recipient, SealTo,
+};
 use relayca_ca::{Authority, Certificate, HostName, LeafRequest, PrivateKey, Role};
+use relayca_fingerprint::FingerprintMap;
 use relayca_inventory::{CertificateRecord, State};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -52,21 +55,34 @@ pub struct Issued {
 impl Issued {
     /// The inventory's record of it.
     pub fn record(&self, now: OffsetDateTime) -> CertificateRecord {
-        record_of(&self.certificate, self.host.as_str(), &self.role.to_string(), now)
+        record_of(
+            &self.certificate,
+            self.host.as_str(),
+            &self.role.to_string(),
+            now,
+        )
     }
 }
 
 /// The inventory's record of a certificate.
-pub fn record_of(certificate: &Certificate, host: &str, role: &str, now: OffsetDateTime) -> CertificateRecord {
+pub fn record_of(
+    certificate: &Certificate,
+    host: &str,
+    role: &str,
+    now: OffsetDateTime,
+) -> CertificateRecord {
     CertificateRecord {
         serial: certificate.serial().to_string(),
         host: host.to_owned(),
         role: role.to_owned(),
         certificate_der: certificate.der().to_vec(),
-        spki_sha256: relayca_fingerprint::fingerprint(relayca_fingerprint::Digest::Sha256, certificate.spki_der())
-            .to_string()
-            .replace(':', "")
-            .to_lowercase(),
+        spki_sha256: relayca_fingerprint::fingerprint(
+            relayca_fingerprint::Digest::Sha256,
+            certificate.spki_der(),
+        )
+        .to_string()
+        .replace(':', "")
+        .to_lowercase(),
         not_before: dates::stamp(certificate.not_before()),
         not_after: dates::stamp(certificate.not_after()),
         issued_at: dates::stamp(now),
@@ -74,20 +90,31 @@ pub fn record_of(certificate: &Certificate, host: &str, role: &str, now: OffsetD
     }
 }
 
-/// Makes key, certificate and sealed bundle of one host. `listed` is the relay's map, for relays.
-pub fn issue(issuing: &Issuing<'_>, request: &HostRequest, listed: &[CertificateRecord], put: &Put<'_>) -> Result<Issued, Failure> {
+/// Makes key, certificate and sealed bundle of one host. `map` is for a relay's bundle.
+pub fn issue(
+    issuing: &Issuing<'_>,
+    request: &HostRequest,
+    map: &FingerprintMap,
+    put: &Put<'_>,
+) -> Result<Issued, Failure> {
     let settings = issuing.settings;
     let key = PrivateKey::generate(request.key.unwrap_or(settings.key))?;
     let leaf = LeafRequest {
-        role: if request.relay.is_some() { Role::Relay } else { Role::MailHost },
+        role: if request.relay.is_some() {
+            Role::Relay
+        } else {
+            Role::MailHost
+        },
         host: request.host.clone(),
         alt_names: request.alt_names.clone(),
         days: request.days.unwrap_or(settings.days),
     };
-    let certificate = issuing.authority.issue(&leaf, key.spki_der(), issuing.now)?;
+    let certificate = issuing
+        .authority
+        .issue(&leaf, key.spki_der(), issuing.now)?;
     let ca = issuing.authority.certificate();
     let mut entries = match &request.relay {
-        Some(relay) => pieces::relay_entries(settings, &certificate, ca, relay, listed)?,
+        Some(relay) => pieces::relay_entries(settings, &certificate, ca, relay, map)?,
         None => pieces::mail_host_entries(settings, &certificate, ca, &request.host)?,
     };
     entries.push(Entry {
@@ -100,7 +127,11 @@ pub fn issue(issuing: &Issuing<'_>, request: &HostRequest, listed: &[Certificate
     let sealed = if by_passphrase {
         let passphrase = Passphrase::generate_words()?;
         let sealed_passphrase = seal_for_admins(issuing, &passphrase)?;
-        put(&Home::bundle_passphrase(&request.host), &sealed_passphrase, pieces::PRIVATE)?;
+        put(
+            &Home::bundle_passphrase(&request.host),
+            &sealed_passphrase,
+            pieces::PRIVATE,
+        )?;
         seal_with_passphrase(&archive, &passphrase)?
     } else {
         seal_to_recipients(&archive, &request.seal_to, issuing.prompt)?
@@ -122,12 +153,23 @@ pub fn seal_with_passphrase(archive: &[u8], passphrase: &Passphrase) -> Result<V
     };
     let sealed = relayca_bundle::seal(archive, &to)?;
     let opened = relayca_bundle::open(&sealed, &OpenWith::Passphrase(passphrase))?;
-    if *opened == archive { Ok(sealed) } else { Err(differs("a sealed bundle")) }
+    if *opened == archive {
+        Ok(sealed)
+    } else {
+        Err(differs("a sealed bundle"))
+    }
 }
 
 /// Seals a bundle to a host's own key. Only that host can open it, so it cannot be tried here.
-pub fn seal_to_recipients(archive: &[u8], recipients: &[Recipient], prompt: &Arc<dyn Prompt>) -> Result<Vec<u8>, Failure> {
-    Ok(relayca_bundle::seal(archive, &SealTo::Recipients { recipients, prompt })?)
+pub fn seal_to_recipients(
+    archive: &[u8],
+    recipients: &[Recipient],
+    prompt: &Arc<dyn Prompt>,
+) -> Result<Vec<u8>, Failure> {
+    Ok(relayca_bundle::seal(
+        archive,
+        &SealTo::Recipients { recipients, prompt },
+    )?)
 }
 
 /// Seals a passphrase to the admins, and opens it again where that needs nobody.
@@ -136,11 +178,19 @@ fn seal_for_admins(issuing: &Issuing<'_>, passphrase: &Passphrase) -> Result<Vec
         recipients: &issuing.settings.recipients,
         prompt: issuing.prompt,
     };
-    seal_passphrase(passphrase, &to, issuing.proof.map(OpenWith::Identities).as_ref())
+    seal_passphrase(
+        passphrase,
+        &to,
+        issuing.proof.map(OpenWith::Identities).as_ref(),
+    )
 }
 
 /// Seals a passphrase as one line, and with `proof` opens it again and compares.
-pub fn seal_passphrase(passphrase: &Passphrase, to: &SealTo<'_>, proof: Option<&OpenWith<'_>>) -> Result<Vec<u8>, Failure> {
+pub fn seal_passphrase(
+    passphrase: &Passphrase,
+    to: &SealTo<'_>,
+    proof: Option<&OpenWith<'_>>,
+) -> Result<Vec<u8>, Failure> {
     let line = Zeroizing::new(format!("{}\n", passphrase.expose()));
     let sealed = relayca_bundle::seal(line.as_bytes(), to)?;
     if let Some(proof) = proof
@@ -152,8 +202,10 @@ pub fn seal_passphrase(passphrase: &Passphrase, to: &SealTo<'_>, proof: Option<&
 }
 
 fn differs(what: &str) -> Failure {
-    Failure::new(format!("{what} did not open to what was sealed; nothing was changed"))
-        .hint("this must not happen: check the machine's memory and report it")
+    Failure::new(format!(
+        "{what} did not open to what was sealed; nothing was changed"
+    ))
+    .hint("this must not happen: check the machine's memory and report it")
 }
 
 /// The time stamp of the files in a bundle: the certificate's beginning, so that the same content gives

@@ -30,7 +30,10 @@ use crate::run::Run;
 fn main() -> ExitCode {
     process::keep_secrets_in_memory();
     process::tidy_up_on_interrupt();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     let run = Run::new(cli.global);
     match dispatch(&run, &cli.command) {
         Ok(code) => ExitCode::from(code),
@@ -44,6 +47,36 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// Help and version go to stdout as clap has them; what was mistyped is told like every other error.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr()
+        || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    {
+        // A reader that went away is no error.
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() {
+            failure::USAGE
+        } else {
+            0
+        });
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let text = text
+        .split("\n\nFor more information")
+        .next()
+        .unwrap_or(text);
+    // Blank lines keep clap's parts apart; here the lines are indented already.
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let failure = Failure::usage(lines.join("\n")).hint("`--help` shows the options and examples");
+    printer::Printer::new(false, false).failure(&failure);
+    ExitCode::from(failure.code)
 }
 
 fn dispatch(run: &Run, command: &Command) -> Result<u8, Failure> {

@@ -3,6 +3,7 @@
 //! In: settings, certificates, the map. Out: [`Entry`]s for a bundle, and the [`Snippet`]s in them. It
 //! refuses to know keys (the caller adds one) and the disk.
 
+use rayon::prelude::*;
 use relayca_bundle::Entry;
 use relayca_ca::{Certificate, HostName};
 use relayca_fingerprint::{Digest, FingerprintMap, Listed, Pin};
@@ -19,9 +20,14 @@ use crate::settings::{Relay, Settings};
 pub const PUBLIC: u32 = 0o644;
 /// Mode of a private key.
 pub const PRIVATE: u32 = 0o600;
+/// From this many certificates on, several threads read them.
+const MANY: usize = 256;
 
 /// Who may relay now: live mail hosts whose certificates are valid.
-pub fn listed(inventory: &(impl Records + ?Sized), now: OffsetDateTime) -> Result<Vec<CertificateRecord>, Failure> {
+pub fn listed(
+    inventory: &(impl Records + ?Sized),
+    now: OffsetDateTime,
+) -> Result<Vec<CertificateRecord>, Failure> {
     Ok(inventory.certificates(&Filter {
         role: Some("mailhost".into()),
         state: Some(State::Live),
@@ -31,27 +37,46 @@ pub fn listed(inventory: &(impl Records + ?Sized), now: OffsetDateTime) -> Resul
 }
 
 /// relay_clientcerts of these certificates.
-pub fn map_of(records: &[CertificateRecord], digest: Digest, pin: Pin) -> Result<FingerprintMap, Failure> {
-    let certificates = records
+pub fn map_of(
+    records: &[CertificateRecord],
+    digest: Digest,
+    pin: Pin,
+) -> Result<FingerprintMap, Failure> {
+    let public_key = |record: &CertificateRecord| {
+        Certificate::from_der(&record.certificate_der)
+            .map(|certificate| certificate.spki_der().to_vec())
+            .map_err(|error| {
+                Failure::from(error)
+                    .within(format_args!("serial {} in the inventory", record.serial))
+            })
+    };
+    let public_keys: Vec<Vec<u8>> = if records.len() < MANY {
+        records.iter().map(public_key).collect::<Result<_, _>>()?
+    } else {
+        records
+            .par_iter()
+            .map(public_key)
+            .collect::<Result<_, _>>()?
+    };
+    let listed = records
         .iter()
-        .map(|record| {
-            Certificate::from_der(&record.certificate_der)
-                .map_err(|error| Failure::from(error).within(format_args!("serial {} in the inventory", record.serial)))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let listed = records.iter().zip(&certificates).map(|(record, certificate)| Listed {
-        host: &record.host,
-        serial: &record.serial,
-        not_after: &record.not_after,
-        certificate_der: &record.certificate_der,
-        spki_der: certificate.spki_der(),
-    });
+        .zip(&public_keys)
+        .map(|(record, public_key)| Listed {
+            host: &record.host,
+            serial: &record.serial,
+            not_after: &record.not_after,
+            certificate_der: &record.certificate_der,
+            spki_der: public_key,
+        });
     Ok(FingerprintMap::new(digest, pin, listed)?)
 }
 
 /// What the relay looks a certificate up in, beside relay_clientcerts: fingerprints to the senders' rule
 /// of their host. `None` where no listed host is bound.
-pub fn access_map(map: &FingerprintMap, bindings: &[SenderBinding]) -> Result<Option<String>, Failure> {
+pub fn access_map(
+    map: &FingerprintMap,
+    bindings: &[SenderBinding],
+) -> Result<Option<String>, Failure> {
     if bindings.is_empty() {
         return Ok(None);
     }
@@ -95,7 +120,11 @@ pub fn relay_snippet(
 }
 
 /// The mail host's settings.
-pub fn mail_host_snippet(settings: &Settings, host: &HostName, style: Style) -> Result<Snippet, Failure> {
+pub fn mail_host_snippet(
+    settings: &Settings,
+    host: &HostName,
+    style: Style,
+) -> Result<Snippet, Failure> {
     if settings.relays.is_empty() {
         return Err(Failure::new("`relays` in relayca.toml names no relay")
             .hint("add one, as in relays = [\"relayhost.example.org:2500\"]"));
@@ -117,7 +146,12 @@ pub fn mail_host_snippet(settings: &Settings, host: &HostName, style: Style) -> 
 }
 
 /// A mail host's files, without the key.
-pub fn mail_host_entries(settings: &Settings, certificate: &Certificate, ca: &Certificate, host: &HostName) -> Result<Vec<Entry>, Failure> {
+pub fn mail_host_entries(
+    settings: &Settings,
+    certificate: &Certificate,
+    ca: &Certificate,
+    host: &HostName,
+) -> Result<Vec<Entry>, Failure> {
     let snippet = mail_host_snippet(settings, host, settings.style)?;
     Ok(entries(settings, certificate, ca, host, &snippet))
 }
@@ -128,11 +162,10 @@ pub fn relay_entries(
     certificate: &Certificate,
     ca: &Certificate,
     relay: &Relay,
-    records: &[CertificateRecord],
+    map: &FingerprintMap,
 ) -> Result<Vec<Entry>, Failure> {
     let bindings = bindings(settings);
-    let map = map_of(records, settings.digest, settings.pin)?;
-    let access = access_map(&map, &bindings)?;
+    let access = access_map(map, &bindings)?;
     let snippet = relay_snippet(settings, relay, bindings, RelayStyle::Block)?;
     let mut entries = entries(settings, certificate, ca, &relay.name, &snippet);
     entries.push(entry("relay_clientcerts", map.to_text(), PUBLIC));
@@ -142,14 +175,31 @@ pub fn relay_entries(
     Ok(entries)
 }
 
-fn entries(settings: &Settings, certificate: &Certificate, ca: &Certificate, host: &HostName, snippet: &Snippet) -> Vec<Entry> {
+fn entries(
+    settings: &Settings,
+    certificate: &Certificate,
+    ca: &Certificate,
+    host: &HostName,
+    snippet: &Snippet,
+) -> Vec<Entry> {
     let mut entries = vec![
         entry(&format!("{host}.crt.pem"), certificate.to_pem(), PUBLIC),
-        entry(&format!("{}-ca.crt.pem", settings.domain), ca.to_pem(), PUBLIC),
-        entry(&format!("{host}.snippet.sh"), snippet.script.clone(), PUBLIC),
+        entry(
+            &format!("{}-ca.crt.pem", settings.domain),
+            ca.to_pem(),
+            PUBLIC,
+        ),
+        entry(
+            &format!("{host}.snippet.sh"),
+            snippet.script.clone(),
+            PUBLIC,
+        ),
         entry("INSTALL.txt", install_text(settings, host), PUBLIC),
     ];
-    for (file, piece) in [("main.cf", &snippet.main_cf), ("master.cf", &snippet.master_cf)] {
+    for (file, piece) in [
+        ("main.cf", &snippet.main_cf),
+        ("master.cf", &snippet.master_cf),
+    ] {
         if let Some(piece) = piece {
             entries.push(entry(&format!("{host}.{file}"), piece.clone(), PUBLIC));
         }

@@ -34,7 +34,7 @@ impl Printer {
         let mut out = std::io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Failure::new(format!("cannot write to standard output: {error}")))
+                Err(Failure::new(format!("cannot write to standard output: {error}")).hint("the command itself went through; print it again with `relayca show` or `relayca snippet`"))
             }
             _ => Ok(()),
         }
@@ -42,7 +42,16 @@ impl Printer {
 
     /// Prints a value as JSON, indented, with a newline.
     pub fn json(&self, value: &serde_json::Value) -> Result<(), Failure> {
-        self.data(&format!("{value:#}\n"))
+        // JSON lets DEL, C1 controls and marks that turn the writing round stand as they are; a terminal
+        // would obey them.
+        let mut text = String::new();
+        for letter in format!("{value:#}\n").chars() {
+            match letter {
+                _ if letter == '\n' || !steers(letter) => text.push(letter),
+                _ => text.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            }
+        }
+        self.data(&text)
     }
 
     /// What was done, where it lies, the next step: on stderr, silent under `-q`.
@@ -71,9 +80,12 @@ impl Printer {
     }
 
     fn line(&self, kind: Option<(&str, &str)>, text: &str) {
-        let text = printable(text);
+        // What follows a newline in a name from outside must not pass for a line of ours.
+        let text = printable(text).trim_end().replace('\n', "\n    ");
         let line = match kind {
-            Some((word, colour)) if self.colour => format!("relayca: \u{1b}[1;{colour}m{word}:\u{1b}[0m {text}\n"),
+            Some((word, colour)) if self.colour => {
+                format!("relayca: \u{1b}[1;{colour}m{word}:\u{1b}[0m {text}\n")
+            }
             Some((word, _)) => format!("relayca: {word}: {text}\n"),
             None => format!("relayca: {text}\n"),
         };
@@ -88,10 +100,21 @@ pub fn printable(text: &str) -> String {
     text.chars()
         .map(|letter| match letter {
             '\n' => letter,
-            _ if letter.is_control() => '\u{fffd}',
+            _ if steers(letter) => '\u{fffd}',
             _ => letter,
         })
         .collect()
+}
+
+/// [`printable`], and on one line: for names within a line of data.
+pub fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\u{fffd}")
+}
+
+/// Control characters, and the marks that turn the direction of writing round: all are below U+FFFF.
+fn steers(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `1 host`, `2 hosts`.
@@ -129,12 +152,18 @@ mod tests {
 
     #[test]
     fn escape_sequences_do_not_reach_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\r\nc\u{9b}"), "a\u{fffd}[2Jb\u{fffd}\nc\u{fffd}");
+        assert_eq!(
+            printable("a\u{1b}[2Jb\r\nc\u{9b}"),
+            "a\u{fffd}[2Jb\u{fffd}\nc\u{fffd}"
+        );
     }
 
     #[test]
     fn columns_line_up_and_lines_have_no_trailing_space() {
-        let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), String::new()]];
+        let rows = [
+            vec!["a".to_owned(), "b".to_owned()],
+            vec!["long".to_owned(), String::new()],
+        ];
         assert_eq!(table(&["X", "Y"], &rows), "X     Y\na     b\nlong\n");
     }
 }

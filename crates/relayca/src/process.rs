@@ -36,7 +36,9 @@ pub fn keep_secrets_in_memory() {
 /// ends with 128 plus the signal's number. What is committed stays and is finished by the next command.
 pub fn tidy_up_on_interrupt() {
     let terminal = tcgetattr(rustix::stdio::stdin()).ok();
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+        return;
+    };
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             INTERRUPTED.store(true, Ordering::SeqCst);
@@ -46,7 +48,10 @@ pub fn tidy_up_on_interrupt() {
             }
             use std::io::Write;
             let _ = std::io::stderr().write_all(b"\nrelayca: error: interrupted\n");
-            #[allow(clippy::exit, reason = "the thread that was interrupted cannot be asked to return")]
+            #[allow(
+                clippy::exit,
+                reason = "the thread that was interrupted cannot be asked to return"
+            )]
             std::process::exit(128 + signal);
         }
     });

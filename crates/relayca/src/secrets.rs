@@ -78,7 +78,9 @@ impl Secrets {
     pub fn passphrase(&self, what: &str) -> Result<Passphrase, Failure> {
         match self.source.text(what)? {
             Some(text) => Ok(Passphrase::new(text)?),
-            None => Err(needs_terminal(&format!("the passphrase of {what} is needed"))),
+            None => Err(needs_terminal(&format!(
+                "the passphrase of {what} is needed"
+            ))),
         }
     }
 
@@ -88,12 +90,17 @@ impl Secrets {
             return self.passphrase(what);
         }
         if !on_terminal() {
-            return Err(needs_terminal(&format!("a new passphrase for {what} is needed")));
+            return Err(needs_terminal(&format!(
+                "a new passphrase for {what} is needed"
+            )));
         }
         let first = Passphrase::new(ask(&format!("New passphrase for {what}: "))?)?;
         let second = Passphrase::new(ask("The same again: ")?)?;
         if !first.same_as(&second) {
-            return Err(Failure::new("the two passphrases differ; nothing was changed").hint("run it again"));
+            return Err(
+                Failure::new("the two passphrases differ; nothing was changed")
+                    .hint("run it again"),
+            );
         }
         Ok(first)
     }
@@ -101,7 +108,11 @@ impl Secrets {
     /// The identities of `-i`, or else those that the settings name. `None` where neither names any.
     pub fn identities(&self, from_settings: &[String]) -> Result<Option<Identities>, Failure> {
         let fallback: Vec<PathBuf> = from_settings.iter().map(PathBuf::from).collect();
-        let files = if self.identities.is_empty() { &fallback } else { &self.identities };
+        let files = if self.identities.is_empty() {
+            &fallback
+        } else {
+            &self.identities
+        };
         let mut all: Option<Identities> = None;
         for file in files {
             let read = self.identity_file(file)?;
@@ -125,7 +136,11 @@ impl Secrets {
     /// Why a question of an identity or a plugin was not answered, if one was not: the cause behind a
     /// failure to open something.
     pub fn unanswered(&self) -> Option<Failure> {
-        self.source.unanswered.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.source
+            .unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Answers the questions of plugins and encrypted identities.
@@ -134,8 +149,9 @@ impl Secrets {
     }
 
     fn identity_file(&self, file: &Path) -> Result<Identities, Failure> {
-        let content = disk::read(file, LONGEST_IDENTITY)
-            .map_err(|failure| failure.hint("`-i` takes the file of an age identity or an SSH private key"))?;
+        let content = disk::read(file, LONGEST_IDENTITY).map_err(|failure| {
+            failure.hint("`-i` takes the file of an age identity or an SSH private key")
+        })?;
         self.parse_identities(&content, &file.display().to_string())
     }
 }
@@ -144,7 +160,11 @@ impl Source {
     /// The passphrase of the file or descriptor, read once; or what is typed on a terminal.
     fn text(&self, what: &str) -> Result<Option<Zeroizing<String>>, Failure> {
         let Some(file) = &self.file else {
-            return if on_terminal() { ask(&format!("Passphrase of {what}: ")).map(Some) } else { Ok(None) };
+            return if on_terminal() {
+                ask(&format!("Passphrase of {what}: ")).map(Some)
+            } else {
+                Ok(None)
+            };
         };
         let mut kept = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let text = match kept.take() {
@@ -164,7 +184,10 @@ impl Prompt for Source {
             Ok(None) => needs_terminal(&format!("the passphrase of {description} is needed")),
             Err(failure) => failure,
         };
-        *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        *self
+            .unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(failure);
         None
     }
 
@@ -187,7 +210,9 @@ fn ask(question: &str) -> Result<Zeroizing<String>, Failure> {
                 code: INTERRUPTED,
                 ..Failure::new("interrupted; nothing was changed")
             },
-            _ => Failure::new(format!("cannot read a passphrase from the terminal: {error}")),
+            _ => Failure::new(format!(
+                "cannot read a passphrase from the terminal: {error}"
+            )),
         })
 }
 
@@ -210,8 +235,10 @@ fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
     let end = line.trim_end_matches(['\r', '\n']).len();
     line.truncate(end);
     if line.is_empty() {
-        return Err(Failure::usage(format!("`{}` holds no passphrase", file.display()))
-            .hint("the passphrase is its first line"));
+        return Err(
+            Failure::usage(format!("`{}` holds no passphrase", file.display()))
+                .hint("the passphrase is its first line"),
+        );
     }
     Ok(line)
 }

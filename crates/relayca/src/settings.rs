@@ -49,8 +49,9 @@ impl Relay {
         let port = match port {
             None => DEFAULT_PORT,
             Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(|| {
-                Failure::usage(format!("`{port}` in relay `{text}` is not a port"))
-                    .hint("write HOST:PORT with a port from 1 to 65535; an IPv6 address goes in brackets")
+                Failure::usage(format!("`{port}` in relay `{text}` is not a port")).hint(
+                    "write HOST:PORT with a port from 1 to 65535; an IPv6 address goes in brackets",
+                )
             })?,
         };
         let bare = destination.trim_start_matches('[').trim_end_matches(']');
@@ -120,12 +121,19 @@ impl Settings {
     /// Reads the text of relayca.toml; `path` is for messages.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
         if text.len() > LONGEST {
-            return Err(Failure::new(format!("`{}` is larger than {LONGEST} bytes", path.display())));
+            return Err(Failure::new(format!(
+                "`{}` is larger than {LONGEST} bytes",
+                path.display()
+            )));
         }
         let file: SettingsFile = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
-            Failure::new(format!("{}:{line}: {}", path.display(), error.message().trim()))
-                .hint("docs/FORMATS.md lists the keys of relayca.toml")
+            Failure::new(format!(
+                "{}:{line}: {}",
+                path.display(),
+                error.message().trim()
+            ))
+            .hint("docs/FORMATS.md lists the keys of relayca.toml")
         })?;
         let at = |key: &str, failure: Failure| {
             let line = text
@@ -153,9 +161,14 @@ impl Settings {
                 check_directory(directory).map_err(|error| at("config-directory", error))?;
             }
         }
-        check_directory(&file.postfix.config_directory).map_err(|error| at("config-directory", error))?;
+        check_directory(&file.postfix.config_directory)
+            .map_err(|error| at("config-directory", error))?;
         if file.certificates.days == 0 {
-            return Err(at("days", Failure::new("a certificate must be valid for at least a day")));
+            return Err(at(
+                "days",
+                Failure::new("a certificate must be valid for at least a day")
+                    .hint("give a number from 1 on"),
+            ));
         }
         Ok(Self {
             domain,
@@ -207,21 +220,32 @@ where
     T: std::str::FromStr,
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error: T::Err| Failure::usage(error.to_string()))
+    text.parse().map_err(|error: T::Err| {
+        Failure::usage(error.to_string()).hint(
+            "write one of the words that the option's help or the comment in relayca.toml lists",
+        )
+    })
 }
 
 /// Refuses anything but a plain absolute path: it is printed into configuration files and shell blocks.
 pub fn check_directory(directory: &str) -> Result<(), Failure> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
-    if directory.len() > 1 && directory.starts_with('/') && directory.chars().all(plain) && !directory.contains("..") {
+    if directory.len() > 1
+        && directory.starts_with('/')
+        && directory.chars().all(plain)
+        && !directory.contains("..")
+    {
         return Ok(());
     }
-    Err(Failure::usage(format!("`{directory}` is not a plain absolute directory"))
-        .hint("use letters, digits, `/`, `.`, `_` and `-`, for example `/etc/postfix`"))
+    Err(
+        Failure::usage(format!("`{directory}` is not a plain absolute directory"))
+            .hint("use letters, digits, `/`, `.`, `_` and `-`, for example `/etc/postfix`"),
+    )
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1)
+    text.get(..offset)
+        .map_or(1, |before| before.matches('\n').count() + 1)
 }
 
 /// The text of a new relayca.toml, with a comment to each setting.
@@ -234,11 +258,17 @@ pub fn render(
     config_directory: &str,
 ) -> String {
     let list = |items: &mut dyn Iterator<Item = String>| {
-        let quoted: Vec<String> = items.map(|item| toml_edit::Value::from(item).to_string()).collect();
+        let quoted: Vec<String> = items
+            .map(|item| toml_edit::Value::from(item).to_string())
+            .collect();
         format!("[{}]", quoted.join(", "))
     };
     let relays = list(&mut relays.iter().map(Relay::text));
-    let recipients = list(&mut recipients.iter().map(|recipient| recipient.text().to_owned()));
+    let recipients = list(
+        &mut recipients
+            .iter()
+            .map(|recipient| recipient.text().to_owned()),
+    );
     let identities = list(&mut identities.iter().cloned());
     format!(
         "\
@@ -296,7 +326,10 @@ pub fn with_relay(text: &str, relay: &Relay) -> Result<String, Failure> {
         .entry("relays")
         .or_insert(toml_edit::value(toml_edit::Array::new()))
         .as_array_mut()
-        .ok_or_else(|| Failure::new("`relays` in relayca.toml is not a list"))?;
+        .ok_or_else(|| {
+            Failure::new("`relays` in relayca.toml is not a list")
+                .hint("write relays = [\"relayhost.example.org:2500\"]")
+        })?;
     relays.push(relay.text());
     Ok(document.to_string())
 }
@@ -312,7 +345,10 @@ pub fn with_senders(text: &str, host: &HostName, senders: &[String]) -> Result<S
             toml_edit::Item::Table(table)
         })
         .as_table_mut()
-        .ok_or_else(|| Failure::new("`host` in relayca.toml is not a table"))?;
+        .ok_or_else(|| {
+            Failure::new("`host` in relayca.toml is not a table")
+                .hint("write [host.\"mailhost.example.org\"]")
+        })?;
     let entry = hosts.entry(host.as_str()).or_insert(toml_edit::table());
     let list: toml_edit::Array = senders.iter().map(String::as_str).collect();
     entry["senders"] = toml_edit::value(list);
@@ -320,8 +356,9 @@ pub fn with_senders(text: &str, host: &HostName, senders: &[String]) -> Result<S
 }
 
 fn editable(text: &str) -> Result<toml_edit::DocumentMut, Failure> {
-    text.parse()
-        .map_err(|error: toml_edit::TomlError| Failure::new(format!("relayca.toml: {}", error.message())))
+    text.parse().map_err(|error: toml_edit::TomlError| {
+        Failure::new(format!("relayca.toml: {}", error.message()))
+    })
 }
 
 // The file as serde reads it. Its names are the keys that people write.
@@ -445,26 +482,44 @@ mod tests {
     #[test]
     fn an_unknown_key_names_its_line() {
         let text = example().1.replace("days = ", "dayz = ");
-        let line = text.lines().position(|line| line.starts_with("dayz")).unwrap() + 1;
+        let line = text
+            .lines()
+            .position(|line| line.starts_with("dayz"))
+            .unwrap()
+            + 1;
         let message = parse(&text).unwrap_err().message;
-        assert!(message.starts_with(&format!("relayca.toml:{line}: unknown field `dayz`")), "{message}");
+        assert!(
+            message.starts_with(&format!("relayca.toml:{line}: unknown field `dayz`")),
+            "{message}"
+        );
     }
 
     #[test]
     fn a_bad_value_names_its_line_and_key() {
         let text = example().1.replace("key = \"p256\"", "key = \"rsa1024\"");
         let message = parse(&text).unwrap_err().message;
-        assert!(message.contains("`key`") && message.contains("rsa1024"), "{message}");
+        assert!(
+            message.contains("`key`") && message.contains("rsa1024"),
+            "{message}"
+        );
     }
 
     #[test]
     fn adding_a_relay_and_senders_keeps_the_comments() {
         let (domain, text) = example();
         let more = with_relay(&text, &Relay::parse("[2001:db8::1]:25", &domain).unwrap()).unwrap();
-        let more = with_senders(&more, &HostName::parse("a.example.org").unwrap(), &["example.org".into()]).unwrap();
+        let more = with_senders(
+            &more,
+            &HostName::parse("a.example.org").unwrap(),
+            &["example.org".into()],
+        )
+        .unwrap();
         let settings = parse(&more).unwrap();
         assert_eq!(settings.relays[1].text(), "[2001:db8::1]:25");
-        assert_eq!(settings.relays[1].name.as_str(), "relay-2001-0db8-0000-0000-0000-0000-0000-0001.example.org");
+        assert_eq!(
+            settings.relays[1].name.as_str(),
+            "relay-2001-0db8-0000-0000-0000-0000-0000-0001.example.org"
+        );
         assert_eq!(settings.senders("a.example.org"), ["example.org"]);
         for line in text.lines().filter(|line| line.starts_with('#')) {
             assert!(more.contains(line), "lost: {line}");
@@ -483,14 +538,29 @@ mod tests {
         ] {
             assert_eq!(Relay::parse(text, &domain).unwrap().text(), normal);
         }
-        for bad in ["", "relay:0", "relay:99999", "a b", "relay:25:25", "-x", "r$(id)"] {
+        for bad in [
+            "",
+            "relay:0",
+            "relay:99999",
+            "a b",
+            "relay:25:25",
+            "-x",
+            "r$(id)",
+        ] {
             assert!(Relay::parse(bad, &domain).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn directories_that_a_shell_or_postfix_would_read_otherwise_are_refused() {
-        for bad in ["etc/postfix", "/etc/post fix", "/etc/$x", "/etc/../x", "/", "/etc/'x"] {
+        for bad in [
+            "etc/postfix",
+            "/etc/post fix",
+            "/etc/$x",
+            "/etc/../x",
+            "/",
+            "/etc/'x",
+        ] {
             assert!(check_directory(bad).is_err(), "{bad}");
         }
     }

@@ -29,7 +29,11 @@ impl Steps {
         if self.number > 1 {
             self.text.push('\n');
         }
-        self.text.push_str(&format!("# {}. {title}\n{}\n", self.number, commands.trim_end()));
+        self.text.push_str(&format!(
+            "# {}. {title}\n{}\n",
+            self.number,
+            commands.trim_end()
+        ));
     }
 
     /// The whole text.
@@ -41,7 +45,10 @@ impl Steps {
 /// Sending a sealed bundle, and the passphrase that opens it.
 pub fn send(steps: &mut Steps, home: &Home, host: &HostName, by_passphrase: bool) {
     let place = place(&home.settings, host);
-    let mut commands = format!("scp {} root@{place}:\n", quoted(&home.path(&Home::bundle(host))));
+    let mut commands = format!(
+        "scp {} root@{place}:\n",
+        quoted(&home.path(&Home::bundle(host)))
+    );
     if by_passphrase {
         commands.push_str(&format!("{} passphrase {host}\n", relayca(home)));
     }
@@ -66,7 +73,10 @@ fn place(settings: &Settings, host: &HostName) -> String {
 pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, by_passphrase: bool) {
     let directory = settings.config_directory(host);
     let (age, title) = if by_passphrase {
-        (format!("age -d {host}.tar.age"), "unpack the bundle (age asks for the passphrase)")
+        (
+            format!("age -d {host}.tar.age"),
+            "unpack the bundle (age asks for the passphrase)",
+        )
     } else {
         (
             format!("age -d -i /etc/ssh/ssh_host_ed25519_key {host}.tar.age"),
@@ -85,7 +95,10 @@ pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, by_passph
 
 /// Postfix's settings on a host.
 pub fn settings_block(steps: &mut Steps, host: &HostName, what: &str, script: &str) {
-    steps.add(&format!("On {host}, as root: {what}. Paste the block."), script);
+    steps.add(
+        &format!("On {host}, as root: {what}. Paste the block."),
+        script,
+    );
 }
 
 /// The relay's map: printed whole where it is short, else sent as a file.
@@ -102,9 +115,17 @@ pub fn map(
         let public = Home::public_bundle(name);
         steps.add(
             &format!("Here: send {name} the new map."),
-            &format!("scp {} root@{}:", quoted(&home.path(&public)), place(&home.settings, name)),
+            &format!(
+                "scp {} root@{}:",
+                quoted(&home.path(&public)),
+                place(&home.settings, name)
+            ),
         );
-        let tables = if access_text.is_some() { "relay_clientcerts relay_ccert_access" } else { "relay_clientcerts" };
+        let tables = if access_text.is_some() {
+            "relay_clientcerts relay_ccert_access"
+        } else {
+            "relay_clientcerts"
+        };
         steps.add(
             &format!("On {name}, as root: put the map in place."),
             &format!(
@@ -119,7 +140,10 @@ pub fn map(
     if let Some(access) = access_text {
         script.push_str(&relayca_postfix::access_map_script(directory, access)?);
     }
-    steps.add(&format!("On {name}, as root: the map of who may relay. Paste the block."), &script);
+    steps.add(
+        &format!("On {name}, as root: the map of who may relay. Paste the block."),
+        &script,
+    );
     Ok(())
 }
 

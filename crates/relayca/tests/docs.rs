@@ -48,7 +48,9 @@ fn words(line: &str) -> Vec<&str> {
     let mut rest = line;
     while let Some(first) = rest.chars().next() {
         let kind = part(first);
-        let end = rest.find(|letter| part(letter) != kind).unwrap_or(rest.len());
+        let end = rest
+            .find(|letter| part(letter) != kind)
+            .unwrap_or(rest.len());
         words.push(&rest[..end]);
         rest = &rest[end..];
     }
@@ -59,12 +61,20 @@ fn words(line: &str) -> Vec<&str> {
 fn kind(word: &str) -> Option<&'static str> {
     let trimmed = word.trim_end_matches([':', '-']);
     let hex = |text: &str| text.chars().all(|letter| letter.is_ascii_hexdigit());
-    let digits = |text: &str| !text.is_empty() && text.chars().all(|letter| letter.is_ascii_digit());
-    let date: Vec<&str> = trimmed.get(..10).map(|date| date.split('-').collect()).unwrap_or_default();
+    let digits =
+        |text: &str| !text.is_empty() && text.chars().all(|letter| letter.is_ascii_digit());
+    let date: Vec<&str> = trimmed
+        .get(..10)
+        .map(|date| date.split('-').collect())
+        .unwrap_or_default();
     match trimmed {
         _ if trimmed.starts_with("age1") && trimmed.len() > 50 => Some("AGE"),
         _ if date.len() == 3 && date.iter().all(|part| digits(part)) => Some("DATE"),
-        _ if trimmed.matches(':').count() >= 15 && trimmed.split(':').all(|pair| pair.len() == 2 && hex(pair)) => Some("FINGERPRINT"),
+        _ if trimmed.matches(':').count() >= 15
+            && trimmed.split(':').all(|pair| pair.len() == 2 && hex(pair)) =>
+        {
+            Some("FINGERPRINT")
+        }
         _ if trimmed.len() >= 32 && hex(trimmed) => Some("SERIAL"),
         _ => None,
     }
@@ -85,8 +95,15 @@ fn normal(line: &str) -> String {
 fn fits(documented: &[String], printed: &[String]) -> bool {
     match documented.split_first() {
         None => printed.is_empty(),
-        Some((line, rest)) if line == "..." => (0..=printed.len()).any(|skipped| fits(rest, &printed[skipped..])),
-        Some((line, rest)) => printed.first().is_some_and(|first| normal(first) == normal(line)) && fits(rest, &printed[1..]),
+        Some((line, rest)) if line == "..." => {
+            (0..=printed.len()).any(|skipped| fits(rest, &printed[skipped..]))
+        }
+        Some((line, rest)) => {
+            printed
+                .first()
+                .is_some_and(|first| normal(first) == normal(line))
+                && fits(rest, &printed[1..])
+        }
     }
 }
 
@@ -110,7 +127,9 @@ fn run_examples(document: &str) -> usize {
             .current_dir(place.path())
             .output()
             .unwrap();
-        let printed = String::from_utf8(output.stdout).unwrap().replace(place.path().to_str().unwrap(), "/home/admin");
+        let printed = String::from_utf8(output.stdout)
+            .unwrap()
+            .replace(place.path().to_str().unwrap(), "/home/admin");
         let printed: Vec<String> = printed.lines().map(str::to_owned).collect();
         assert!(
             fits(&example.output, &printed),
@@ -120,7 +139,12 @@ fn run_examples(document: &str) -> usize {
             printed.join("\n")
         );
         let age = |lines: &[String]| -> Vec<String> {
-            lines.iter().flat_map(|line| words(line)).filter(|word| kind(word) == Some("AGE")).map(str::to_owned).collect()
+            lines
+                .iter()
+                .flat_map(|line| words(line))
+                .filter(|word| kind(word) == Some("AGE"))
+                .map(str::to_owned)
+                .collect()
         };
         keys.extend(age(&example.output).into_iter().zip(age(&printed)));
     }
@@ -135,22 +159,37 @@ fn the_examples_in_the_readme_print_what_they_say() {
 #[test]
 fn the_examples_in_the_other_documents_do_too() {
     for document in fs::read_dir(workspace().join("docs")).unwrap() {
-        run_examples(&format!("docs/{}", document.unwrap().file_name().to_str().unwrap()));
+        run_examples(&format!(
+            "docs/{}",
+            document.unwrap().file_name().to_str().unwrap()
+        ));
     }
 }
 
 #[test]
 fn every_link_between_the_documents_leads_somewhere() {
     let mut documents = vec![workspace().join("README.md")];
-    documents.extend(fs::read_dir(workspace().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    documents.extend(
+        fs::read_dir(workspace().join("docs"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path()),
+    );
     for document in documents {
         let text = fs::read_to_string(&document).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             let target = link.split('#').next().unwrap();
             if target.is_empty() || target.starts_with("https://") {
                 continue;
             }
-            assert!(document.parent().unwrap().join(target).exists(), "{}: {link}", document.display());
+            assert!(
+                document.parent().unwrap().join(target).exists(),
+                "{}: {link}",
+                document.display()
+            );
         }
     }
 }
@@ -159,7 +198,10 @@ fn every_link_between_the_documents_leads_somewhere() {
 fn a_document_that_lies_is_noticed() {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let printed = lines("a 2026-11-21\nb\nserial 0123456789abcdef0123456789abcdef, x");
-    assert!(fits(&lines("a 2036-01-02\n...\nserial ffffffffffffffffffffffffffffffff, x"), &printed));
+    assert!(fits(
+        &lines("a 2036-01-02\n...\nserial ffffffffffffffffffffffffffffffff, x"),
+        &printed
+    ));
     assert!(!fits(&lines("a 2036-01-02\n...\nserial ffff, x"), &printed));
     assert!(!fits(&lines("a 2036-01-02\nb"), &printed));
     assert!(!fits(&lines("a DATE\nb\n..."), &lines("a x\nb")));

@@ -20,13 +20,22 @@ fn init_issue_paste_and_a_message_reaches_the_internet_over_verified_tls() {
     assert_eq!(message.to, ["someone@example.net"]);
     assert!(message.text.contains("through the relay"));
     let log = pair.mail_host.log();
-    assert!(log.contains(&format!("Verified TLS connection established to {RELAY}")), "{log}");
+    assert!(
+        log.contains(&format!("Verified TLS connection established to {RELAY}")),
+        "{log}"
+    );
     let log = pair.relay.log();
-    assert!(log.contains("Trusted TLS connection established from"), "{log}");
+    assert!(
+        log.contains("Trusted TLS connection established from"),
+        "{log}"
+    );
 
     // The key lies where its host needs it and is for root alone.
     use std::os::unix::fs::MetadataExt;
-    let key = pair.mail_host.config().join(format!("relayca/{MAIL_HOST}.key.pem"));
+    let key = pair
+        .mail_host
+        .config()
+        .join(format!("relayca/{MAIL_HOST}.key.pem"));
     let key = std::fs::metadata(key).unwrap();
     assert_eq!((key.mode() & 0o7777, key.uid()), (0o600, 0));
 }
@@ -37,12 +46,15 @@ fn what_is_printed_may_be_pasted_twice() {
     pair.issue(&[]).unwrap();
     let files = || {
         [&pair.relay, &pair.mail_host].map(|instance| {
-            ["main.cf", "master.cf"].map(|file| std::fs::read_to_string(instance.config().join(file)).unwrap())
+            ["main.cf", "master.cf"]
+                .map(|file| std::fs::read_to_string(instance.config().join(file)).unwrap())
         })
     };
     let before = files();
     for (host, instance) in [("relayhost", &pair.relay), ("mailhost", &pair.mail_host)] {
-        let said = instance.paste(&pair.admin.done(&["snippet", host]).unwrap()).unwrap();
+        let said = instance
+            .paste(&pair.admin.done(&["snippet", host]).unwrap())
+            .unwrap();
         assert!(said.ok(), "{}", said.stderr);
     }
     assert_eq!(before, files());
@@ -51,7 +63,12 @@ fn what_is_printed_may_be_pasted_twice() {
 
 #[test]
 fn ed25519_keys_and_a_bundle_sealed_to_the_hosts_ssh_key_relay_too() {
-    let pair = Pair::new(program(), &["--ca-key", "ed25519", "--key", "ed25519"], None).unwrap();
+    let pair = Pair::new(
+        program(),
+        &["--ca-key", "ed25519", "--key", "ed25519"],
+        None,
+    )
+    .unwrap();
     // The step names /etc/ssh/ssh_host_ed25519_key, as on a real host; here the host's key lies elsewhere.
     let key = pair.mail_host.directory().join("ssh_host_ed25519_key");
     let made = std::process::Command::new("ssh-keygen")
@@ -61,10 +78,19 @@ fn ed25519_keys_and_a_bundle_sealed_to_the_hosts_ssh_key_relay_too() {
         .unwrap();
     assert!(made.success());
     let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-    let printed = pair.admin.done(&["issue", "mailhost", "--seal-to", public.trim()]).unwrap();
+    let printed = pair
+        .admin
+        .done(&["issue", "mailhost", "--seal-to", public.trim()])
+        .unwrap();
     assert!(printed.contains("-i /etc/ssh/ssh_host_ed25519_key"));
-    assert!(!pair.admin.file(&format!("bundles/{MAIL_HOST}.passphrase.age")).exists());
-    pair.paste(&printed.replace("/etc/ssh/ssh_host_ed25519_key", key.to_str().unwrap())).unwrap();
+    assert!(
+        !pair
+            .admin
+            .file(&format!("bundles/{MAIL_HOST}.passphrase.age"))
+            .exists()
+    );
+    pair.paste(&printed.replace("/etc/ssh/ssh_host_ed25519_key", key.to_str().unwrap()))
+        .unwrap();
     pair.relays("someone@example.net").unwrap();
 }
 
@@ -78,24 +104,51 @@ fn a_relay_known_by_its_address_alone_is_verified_by_the_name_made_for_it() {
     let mail_host = Setup::new(MAIL_HOST).start().unwrap();
     let place = format!("127.0.0.1:{}", port.number());
     let directory = relay.config_inside();
-    admin.init(&["--relay", &place, "--permit", "127.0.0.1", "--config-directory", &directory]).unwrap();
-    admin.config_directory(MAIL_HOST, &mail_host.config_inside()).unwrap();
+    admin
+        .init(&[
+            "--relay",
+            &place,
+            "--permit",
+            "127.0.0.1",
+            "--config-directory",
+            &directory,
+        ])
+        .unwrap();
+    admin
+        .config_directory(MAIL_HOST, &mail_host.config_inside())
+        .unwrap();
     admin.done(&["issue", "mailhost"]).unwrap();
     for (instance, host) in [(&relay, name), (&mail_host, MAIL_HOST)] {
         let bundle = admin.file(&format!("bundles/{host}.tar.age"));
         let place = instance.config().join("relayca");
-        admin.done(&["open", bundle.to_str().unwrap(), "-C", place.to_str().unwrap()]).unwrap();
+        admin
+            .done(&[
+                "open",
+                bundle.to_str().unwrap(),
+                "-C",
+                place.to_str().unwrap(),
+            ])
+            .unwrap();
     }
     let map = admin.done(&["map"]).unwrap();
     std::fs::write(relay.config().join("relayca/relay_clientcerts"), map).unwrap();
     for (instance, host) in [(&relay, name), (&mail_host, MAIL_HOST)] {
-        let said = instance.paste(&admin.done(&["snippet", host]).unwrap()).unwrap();
+        let said = instance
+            .paste(&admin.done(&["snippet", host]).unwrap())
+            .unwrap();
         assert!(said.ok(), "{}", said.stderr);
     }
-    mail_host.send("info@example.org", "someone@example.net", "by address").unwrap();
-    internet.wait_for(1, SOON).unwrap_or_else(|error| panic!("{error}\n{}", mail_host.log()));
+    mail_host
+        .send("info@example.org", "someone@example.net", "by address")
+        .unwrap();
+    internet
+        .wait_for(1, SOON)
+        .unwrap_or_else(|error| panic!("{error}\n{}", mail_host.log()));
     let log = mail_host.log();
-    assert!(log.contains("Verified TLS connection established to 127.0.0.1"), "{log}");
+    assert!(
+        log.contains("Verified TLS connection established to 127.0.0.1"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -104,9 +157,15 @@ fn the_fingerprint_of_a_live_relay_is_the_one_of_its_certificate() {
     let place = format!("127.0.0.1:{}", pair.port.number());
     let live = pair.admin.done(&["fingerprint", &place]).unwrap();
     let file = pair.relay.config().join(format!("relayca/{RELAY}.crt.pem"));
-    let on_disk = pair.admin.done(&["fingerprint", file.to_str().unwrap()]).unwrap();
-    let fingerprints =
-        |text: &str| text.lines().map(|line| line.split("  ").next().unwrap().to_owned()).collect::<Vec<_>>();
+    let on_disk = pair
+        .admin
+        .done(&["fingerprint", file.to_str().unwrap()])
+        .unwrap();
+    let fingerprints = |text: &str| {
+        text.lines()
+            .map(|line| line.split("  ").next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(fingerprints(&live), fingerprints(&on_disk));
     assert_eq!(fingerprints(&live).len(), 2);
 }
@@ -120,6 +179,12 @@ fn every_step_that_is_printed_says_where_it_belongs() {
     let of_issue = vec![Some(RELAY), None, Some(MAIL_HOST), Some(MAIL_HOST)];
     for (printed, hosts) in [(init, of_init), (issue, of_issue)] {
         let found = steps(&printed);
-        assert_eq!(found.iter().map(|step| step.host.as_deref()).collect::<Vec<_>>(), hosts);
+        assert_eq!(
+            found
+                .iter()
+                .map(|step| step.host.as_deref())
+                .collect::<Vec<_>>(),
+            hosts
+        );
     }
 }

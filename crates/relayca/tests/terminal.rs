@@ -9,20 +9,84 @@ use authority::{Admin, Outcome, Tree};
 const CTRL_C: u8 = 3;
 
 #[test]
-fn init_alone_asks_for_the_domain_and_twice_for_a_passphrase() {
+fn an_admin_with_a_passphrase_is_asked_twice_for_a_new_one_and_once_a_command() {
     let admin = Admin::new();
+    // `relayca init` alone asks for the domain too.
     let mut terminal = Terminal::run(&admin.relayca(&["init"]));
     terminal.await_text("domain");
     terminal.type_line("example.org");
-    terminal.answer("New passphrase for the authority of example.org", "correct horse");
+    terminal.answer(
+        "New passphrase for the authority of example.org",
+        "correct horse",
+    );
     terminal.answer("same again", "correct horse");
     let (code, shown, echoes) = terminal.end_and_echo();
     assert_eq!(code, Some(0), "{shown}");
     assert!(echoes, "the echo is on again");
-    assert!(!shown.contains("correct horse"), "what was typed is not shown");
-    // The passphrase that was typed is the one that opens it.
-    admin.write("pass", "correct horse");
-    admin.done(&["verify", "ca", "--passphrase-file", "pass"]);
+    assert!(
+        !shown.contains("correct horse"),
+        "what was typed is not shown"
+    );
+    // Without a terminal nothing is asked: the error names the flags.
+    for arguments in [
+        ["issue", "a"].as_slice(),
+        &["passphrase", "ca"],
+        &["passphrase", "relayhost"],
+        &["verify", "ca"],
+    ] {
+        let told = admin.refused(2, arguments);
+        assert!(
+            told.contains("--passphrase-file") && told.contains("--passphrase-fd"),
+            "{told}"
+        );
+    }
+    let mut terminal = Terminal::run(&admin.relayca(&["issue", "mailhost"]));
+    terminal.answer(
+        "Passphrase of the authority of example.org",
+        "correct horse",
+    );
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert_eq!(shown.matches("Passphrase of").count(), 1);
+    let before = admin.tree();
+    let mut terminal = Terminal::run(&admin.relayca(&["issue", "other"]));
+    terminal.answer("Passphrase of", "wrong");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(1), "{shown}");
+    before.assert_same(&admin.tree());
+}
+
+#[test]
+fn without_a_terminal_init_asks_nothing_and_names_the_flags() {
+    let admin = Admin::new();
+    for arguments in [["init", "example.org"].as_slice(), &["init"]] {
+        let told = admin.refused(2, arguments);
+        assert!(told.contains("terminal"), "{told}");
+    }
+    assert!(
+        admin
+            .refused(2, &["init", "example.org"])
+            .contains("--passphrase-file")
+    );
+}
+
+#[test]
+fn a_termination_at_a_prompt_gives_the_echo_back_too() {
+    let admin = Admin::with_authority();
+    std::fs::copy(
+        admin.part("bundles/relayhost.example.org.tar.age"),
+        admin.file("b.tar.age"),
+    )
+    .unwrap();
+    let before = Tree::of(&admin.home());
+    let mut terminal = Terminal::run(&admin.relayca(&["open", "b.tar.age", "-C", "out"]));
+    terminal.await_text("Passphrase of");
+    while terminal.echoes() {}
+    authority::judge("kill", &["-TERM", &terminal.id().to_string()]);
+    let (code, shown, echoes) = terminal.end_and_echo();
+    assert_eq!(code, Some(143), "{shown}");
+    assert!(echoes);
+    before.assert_same(&Tree::of(&admin.home()));
 }
 
 #[test]
@@ -60,61 +124,18 @@ fn a_domain_that_is_none_is_refused_before_a_passphrase_is_asked_for() {
 }
 
 #[test]
-fn the_admin_passphrase_is_asked_for_once_a_command() {
-    let admin = Admin::new();
-    admin.write("pass", "correct horse");
-    admin.done(&["init", "example.org", "--passphrase-file", "pass"]);
-    let mut terminal = Terminal::run(&admin.relayca(&["issue", "mailhost"]));
-    terminal.answer("Passphrase of the authority of example.org", "correct horse");
-    let (code, shown) = terminal.end();
-    assert_eq!(code, Some(0), "{shown}");
-    assert_eq!(shown.matches("Passphrase of").count(), 1);
-    let before = admin.tree();
-    let mut terminal = Terminal::run(&admin.relayca(&["issue", "other"]));
-    terminal.answer("Passphrase of", "wrong");
-    let (code, shown) = terminal.end();
-    assert_eq!(code, Some(1), "{shown}");
-    before.assert_same(&admin.tree());
-}
-
-#[test]
-fn without_a_terminal_nothing_is_asked_and_the_error_names_the_flags() {
-    let admin = Admin::new();
-    for arguments in [["init", "example.org"].as_slice(), &["init"]] {
-        let told = admin.refused(2, arguments);
-        assert!(told.contains("terminal"), "{told}");
-    }
-    assert!(admin.refused(2, &["init", "example.org"]).contains("--passphrase-file"));
-    admin.write("pass", "correct horse");
-    admin.done(&["init", "example.org", "--passphrase-file", "pass"]);
-    for arguments in [["issue", "a"].as_slice(), &["passphrase", "ca"], &["passphrase", "relayhost"], &["verify", "ca"]] {
-        let told = admin.refused(2, arguments);
-        assert!(told.contains("--passphrase-file") && told.contains("--passphrase-fd"), "{told}");
-    }
-}
-
-#[test]
 fn answers_piped_in_are_not_taken_for_a_person() {
     // The terminal is there, but standard input is not it.
     let admin = Admin::new();
-    let terminal = Terminal::run_with(&admin.relayca(&["init", "example.org"]), |command| {
-        // setsid takes the controlling terminal from its standard input, so sh changes it afterwards.
-        let relayca = command.get_args().nth(1).unwrap().to_owned();
-        let mut sh = std::process::Command::new("setsid");
-        sh.args(["--ctty", "sh", "-c", "exec \"$0\" init example.org < /dev/null"]).arg(relayca).env_clear();
-        sh.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        sh.current_dir(command.get_current_dir().unwrap());
-        replace_program(command, sh);
-    });
-    let (code, shown) = terminal.end();
+    let mut command = admin.program("sh");
+    command.args([
+        "-c",
+        "exec \"$0\" init example.org < /dev/null",
+        authority::RELAYCA,
+    ]);
+    let (code, shown) = Terminal::run(&command).end();
     assert_eq!(code, Some(2), "{shown}");
-}
-
-/// Puts another program on the same streams.
-fn replace_program(command: &mut std::process::Command, other: std::process::Command) {
-    let terminal = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
-    drop(terminal);
-    *command = other;
+    assert!(shown.contains("--passphrase-file"), "{shown}");
 }
 
 #[test]
@@ -132,22 +153,6 @@ fn an_interrupt_at_a_prompt_gives_the_echo_back_and_leaves_nothing() {
 }
 
 #[test]
-fn a_termination_at_a_prompt_gives_the_echo_back_too() {
-    let admin = Admin::new();
-    admin.write("pass", "correct horse");
-    admin.done(&["init", "example.org", "--passphrase-file", "pass"]);
-    let before = Tree::of(&admin.home());
-    let mut terminal = Terminal::run(&admin.relayca(&["issue", "mailhost"]));
-    terminal.await_text("Passphrase of");
-    while terminal.echoes() {}
-    authority::judge("kill", &["-TERM", &terminal.id().to_string()]);
-    let (code, shown, echoes) = terminal.end_and_echo();
-    assert_eq!(code, Some(143), "{shown}");
-    assert!(echoes);
-    before.assert_same(&Tree::of(&admin.home()));
-}
-
-#[test]
 fn an_interrupt_in_the_middle_of_a_bulk_issue_leaves_nothing_half_done() {
     let admin = Admin::with_mailhost();
     let hosts: String = (0..20_000).map(|number| format!("h{number}\n")).collect();
@@ -156,20 +161,40 @@ fn an_interrupt_in_the_middle_of_a_bulk_issue_leaves_nothing_half_done() {
     let mut terminal = Terminal::run(&admin.relayca(&["issue", "--from", "hosts"]));
     // Some bundles are written: it is in the middle.
     let staged = admin.part("staged");
-    while !staged.read_dir().is_ok_and(|mut all| all.next().is_some_and(|one| one.unwrap().path().join("bundles").read_dir().is_ok_and(|files| files.count() > 40))) {
+    while !staged.read_dir().is_ok_and(|mut all| {
+        all.next().is_some_and(|one| {
+            one.unwrap()
+                .path()
+                .join("bundles")
+                .read_dir()
+                .is_ok_and(|files| files.count() > 40)
+        })
+    }) {
         std::thread::yield_now();
     }
     terminal.press(CTRL_C);
     let (code, shown, echoes) = terminal.end_and_echo();
     assert_eq!(code, Some(130), "{shown}");
     assert!(shown.contains("relayca: error: interrupted"), "{shown}");
-    assert!(!shown.contains("cannot write"), "the threads that lost their place say nothing: {shown}");
+    assert!(
+        !shown.contains("cannot write"),
+        "the threads that lost their place say nothing: {shown}"
+    );
     assert!(echoes);
     // SQLite's own journal may stay: the next command takes it back.
     let after = admin.tree();
-    let staged = after.names().iter().filter(|name| name.starts_with("staged/")).count();
+    let staged = after
+        .names()
+        .iter()
+        .filter(|name| name.starts_with("staged/"))
+        .count();
     assert_eq!(staged, 0, "nothing staged is left");
-    before.without("inventory.db").without("inventory.db-journal").assert_same(&after.without("inventory.db").without("inventory.db-journal").without("staged"));
+    let kept = |tree: Tree| {
+        tree.without("inventory.db")
+            .without("inventory.db-journal")
+            .without("staged")
+    };
+    kept(before).assert_same(&kept(after));
     admin.done(&["issue", "h1"]);
     assert_eq!(admin.serials().len(), 4);
     admin.assert_whole();
@@ -181,7 +206,11 @@ fn a_progress_bar_and_colours_are_for_terminals_only() {
     let hosts: String = (0..60).map(|number| format!("h{number}\n")).collect();
     admin.write("hosts", hosts);
     let piped = admin.run(&["issue", "--from", "hosts"]);
-    assert!(!piped.stderr.contains('\u{1b}') && !piped.stderr.contains("left"), "{}", piped.stderr);
+    assert!(
+        !piped.stderr.contains('\u{1b}') && !piped.stderr.contains("left"),
+        "{}",
+        piped.stderr
+    );
     assert!(!piped.stdout.contains('\u{1b}'));
     let (code, shown) = Terminal::run(&admin.relayca(&["issue", "mailhost", "h1"])).end();
     assert_eq!(code, Some(1));
@@ -198,7 +227,12 @@ fn a_progress_bar_and_colours_are_for_terminals_only() {
 #[test]
 fn the_help_and_usage_errors_have_no_colour_off_a_terminal_or_with_no_color() {
     let admin = Admin::new();
-    for arguments in [["--help"].as_slice(), &["issue", "--help"], &["nonsense"], &["issue"]] {
+    for arguments in [
+        ["--help"].as_slice(),
+        &["issue", "--help"],
+        &["nonsense"],
+        &["issue"],
+    ] {
         let outcome = admin.run(arguments);
         assert!(!outcome.stdout.contains('\u{1b}') && !outcome.stderr.contains('\u{1b}'));
         let mut command = admin.relayca(arguments);
@@ -227,15 +261,40 @@ fn a_progress_bar_is_shown_on_a_terminal_and_not_with_quiet() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let admin = Admin::with_mailhost();
-    for command in ["map", "list", "list --json", "snippet relayhost", "man", "completions bash", "show mailhost", "--help", "issue --help"] {
+    for command in [
+        "map",
+        "list",
+        "list --json",
+        "snippet relayhost",
+        "man",
+        "completions bash",
+        "show mailhost",
+        "--help",
+        "issue --help",
+    ] {
         // `:` reads nothing and ends at once; sleep lets it go first, whatever the scheduler does.
-        let script = format!("{{ cat gate > /dev/null; {} {command}; echo $? >&3; }} 3> code | :", authority::RELAYCA);
+        let script = format!(
+            "{{ cat gate > /dev/null; {} {command}; echo $? >&3; }} 3> code | :",
+            authority::RELAYCA
+        );
         admin.write("gate", "");
         let outcome = Outcome::of(admin.program("sh").args(["-c", &script]));
         assert_eq!(outcome.code, Some(0));
-        assert_eq!(std::fs::read_to_string(admin.file("code")).unwrap().trim(), "0", "{command}: {}", outcome.stderr);
-        assert!(!outcome.stderr.contains("error") && !outcome.stderr.contains("panicked"), "{command}: {}", outcome.stderr);
+        assert_eq!(
+            std::fs::read_to_string(admin.file("code")).unwrap().trim(),
+            "0",
+            "{command}: {}",
+            outcome.stderr
+        );
+        assert!(
+            !outcome.stderr.contains("error") && !outcome.stderr.contains("panicked"),
+            "{command}: {}",
+            outcome.stderr
+        );
     }
-    let outcome = Outcome::of(admin.program("bash").args(["-c", &format!("set -o pipefail; {} map | head -0", authority::RELAYCA)]));
+    let outcome = Outcome::of(admin.program("bash").args([
+        "-c",
+        &format!("set -o pipefail; {} map | head -0", authority::RELAYCA),
+    ]));
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
 }

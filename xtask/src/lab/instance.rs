@@ -89,7 +89,10 @@ impl Instance {
     pub fn master(&self) -> Option<u32> {
         let text = fs::read_to_string(self.directory.path().join("queue/pid/master.pid")).ok()?;
         let pid = text.trim().parse().ok()?;
-        Path::new("/proc").join(text.trim()).exists().then_some(pid)
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Ended, but not yet noticed by its parent, is ended.
+        let (_, state) = stat.rsplit_once(") ")?;
+        (!state.starts_with('Z')).then_some(pid)
     }
 
     /// Stops Postfix, if it runs.

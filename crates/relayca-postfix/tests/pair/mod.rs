@@ -94,6 +94,7 @@ impl Pair {
         pair.paste_map(&[&pair.listed]);
         paste(&pair.relay, &pair.relay_script());
         paste(&pair.mail_host, &pair.mail_host_script());
+        backdate(&pair.mail_host);
         pair
     }
 
@@ -108,7 +109,8 @@ impl Pair {
             .relays_to(&internet);
         let mut mail_host = Setup::new(MAIL_HOST)
             .tree(wish.mail_host_tree.clone())
-            .knows(RELAY);
+            .knows(RELAY)
+            .knows("relay2.example.org");
         if wish.hostile {
             relay = relay.hostile();
             mail_host = mail_host.hostile();
@@ -278,4 +280,14 @@ pub fn config_files(instance: &Instance) -> (String, String) {
 
 pub fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
+}
+
+/// Makes main.cf look old: Postfix's programs wait two seconds for one that was written just now.
+pub fn backdate(instance: &Instance) {
+    let file = std::fs::File::options()
+        .write(true)
+        .open(instance.config().join("main.cf"))
+        .unwrap();
+    file.set_modified(std::time::SystemTime::now() - Duration::from_secs(60))
+        .unwrap();
 }

@@ -24,11 +24,21 @@ const LONGEST_BUNDLE: usize = 64 << 20;
 pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
     let home = run.home(arguments.hosts.first().map(String::as_str))?;
     let seal_to = recipients(&arguments.seal_to)?;
-    let hosts = arguments.hosts.iter().map(|host| known_host(&home, host)).collect::<Result<Vec<_>, _>>()?;
+    let hosts = arguments
+        .hosts
+        .iter()
+        .map(|host| known_host(&home, host))
+        .collect::<Result<Vec<_>, _>>()?;
     // The passphrases first: they may ask the admin something, and the lock is not to wait for that.
     let keys = hosts
         .iter()
-        .map(|(host, _)| if seal_to.is_empty() { Ok(None) } else { private_key(run, &home, host).map(Some) })
+        .map(|(host, _)| {
+            if seal_to.is_empty() {
+                Ok(None)
+            } else {
+                private_key(run, &home, host).map(Some)
+            }
+        })
         .collect::<Result<Vec<_>, Failure>>()?;
 
     let mut inventory = home.inventory()?;
@@ -61,14 +71,23 @@ pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
     staged.publish()?;
 
     if run.printer.json {
-        let items: Vec<_> = written.iter().map(|(host, path, _)| json!({ "host": host.as_str(), "bundle": path })).collect();
+        let items: Vec<_> = written
+            .iter()
+            .map(|(host, path, _)| json!({ "host": host.as_str(), "bundle": path }))
+            .collect();
         run.printer.json(&json!(items))?;
     } else {
-        let paths: String = written.iter().map(|(_, path, _)| format!("{}\n", path.display())).collect();
-        run.printer.data(&paths)?;
+        let paths: String = written
+            .iter()
+            .map(|(_, path, _)| format!("{}\n", path.display()))
+            .collect();
+        run.printer.data(&crate::printer::printable(&paths))?;
     }
     for (host, _, certificate) in &written {
-        run.printer.note(&format!("the certificate of {host} is valid until {}", dates::day(certificate.not_after())));
+        run.printer.note(&format!(
+            "the certificate of {host} is valid until {}",
+            dates::day(certificate.not_after())
+        ));
     }
     run.printer.note(if seal_to.is_empty() {
         "no key is in a public bundle; next: tar -x -C /etc/postfix/relayca -f HOST.public.tar on the host"
@@ -79,32 +98,43 @@ pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
 }
 
 /// The newest live certificate of a host, and the files that go with it.
-fn public_entries(run: &Run, home: &Home, inventory: &dyn Change, host: &HostName) -> Result<(Certificate, Vec<Entry>), Failure> {
+fn public_entries(
+    run: &Run,
+    home: &Home,
+    inventory: &dyn Change,
+    host: &HostName,
+) -> Result<(Certificate, Vec<Entry>), Failure> {
     let filter = Filter {
         host: Some(host.to_string()),
         state: Some(State::Live),
         ..Filter::default()
     };
-    let record = inventory
-        .certificates(&filter)?
-        .pop()
-        .ok_or_else(|| Failure::new(format!("`{host}` has no live certificate")).hint(format!("`relayca show {host}` tells its history")))?;
+    let record = inventory.certificates(&filter)?.pop().ok_or_else(|| {
+        Failure::new(format!("`{host}` has no live certificate"))
+            .hint(format!("`relayca show {host}` tells its history"))
+    })?;
     let certificate = Certificate::from_der(&record.certificate_der)?;
     let ca = home.ca_certificate()?;
     let entries = if record.role == "relay" {
-        let relay = home
-            .settings
-            .relay(host)
-            .ok_or_else(|| Failure::new(format!("`{host}` is not among `relays` in relayca.toml")).hint("add it there as HOST:PORT"))?;
+        let relay = home.settings.relay(host).ok_or_else(|| {
+            Failure::new(format!("`{host}` is not among `relays` in relayca.toml"))
+                .hint("add it there as HOST:PORT")
+        })?;
         let listed = pieces::listed(inventory, run.now)?;
-        pieces::relay_entries(&home.settings, &certificate, &ca, relay, &listed)?
+        let map = pieces::map_of(&listed, home.settings.digest, home.settings.pin)?;
+        pieces::relay_entries(&home.settings, &certificate, &ca, relay, &map)?
     } else {
         pieces::mail_host_entries(&home.settings, &certificate, &ca, host)?
     };
     Ok((certificate, entries))
 }
 
-fn put_public(staged: &Staged, host: &HostName, certificate: &Certificate, entries: &[Entry]) -> Result<String, Failure> {
+fn put_public(
+    staged: &Staged,
+    host: &HostName,
+    certificate: &Certificate,
+    entries: &[Entry],
+) -> Result<String, Failure> {
     let relative = Home::public_bundle(host);
     let archive = relayca_bundle::pack(entries, issuing::mtime(certificate))?;
     staged.put(&relative, &archive, pieces::PRIVATE)?;
@@ -122,9 +152,14 @@ fn put_sealed(
     key: Entry,
     seal_to: &[Recipient],
 ) -> Result<String, Failure> {
-    let text = std::str::from_utf8(&key.content).map_err(|_| Failure::new("the key in the bundle is not PEM"))?;
+    let text = std::str::from_utf8(&key.content).map_err(|_| {
+        Failure::new("the key in the bundle is not PEM").hint("restore the bundle from a backup")
+    })?;
     if relayca_ca::PrivateKey::from_pem(text)?.spki_der() != certificate.spki_der() {
-        return Err(Failure::new(format!("the key in the bundle of `{host}` does not belong to its newest certificate")));
+        return Err(Failure::new(format!(
+            "the key in the bundle of `{host}` does not belong to its newest certificate"
+        ))
+        .hint("restore the bundle from a backup"));
     }
     entries.push(key);
     let archive = relayca_bundle::pack(&entries, issuing::mtime(certificate))?;
@@ -140,10 +175,13 @@ fn private_key(run: &Run, home: &Home, host: &HostName) -> Result<Entry, Failure
     let path = home.path(&Home::bundle(host));
     let named = |failure: Failure| failure.within(path.display());
     let sealed = disk::read(&path, LONGEST_BUNDLE)?;
-    let archive = relayca_bundle::open(&sealed, &OpenWith::Passphrase(&passphrase)).map_err(|error| named(error.into()))?;
+    let archive = relayca_bundle::open(&sealed, &OpenWith::Passphrase(&passphrase))
+        .map_err(|error| named(error.into()))?;
     relayca_bundle::unpack(&archive)
         .map_err(|error| named(error.into()))?
         .into_iter()
         .find(|entry| entry.name == format!("{host}.key.pem"))
-        .ok_or_else(|| named(Failure::new("there is no key in it")))
+        .ok_or_else(|| {
+            named(Failure::new("there is no key in it").hint("restore the bundle from a backup"))
+        })
 }

@@ -35,8 +35,11 @@ pub fn run(run: &Run, arguments: &Init) -> Result<(), Failure> {
         None => home::default_root()?.join(domain.as_str()),
     };
     if target.join(home::SETTINGS).exists() {
-        return Err(Failure::new(format!("there is an authority in `{}` already; nothing was changed", target.display()))
-            .hint("`relayca list` shows what it has issued; a second authority needs another --dir"));
+        return Err(Failure::new(format!(
+            "there is an authority in `{}` already; nothing was changed",
+            target.display()
+        ))
+        .hint("`relayca list` shows what it has issued; a second authority needs another --dir"));
     }
     disk::refuse_existing(&target)?;
     let plan = plan(&domain, arguments)?;
@@ -53,7 +56,10 @@ fn domain(given: Option<&str>) -> Result<Domain, Failure> {
         return Ok(Domain::parse(given)?);
     }
     if !on_terminal() {
-        return Err(Failure::usage("which domain? there is no terminal to ask on").hint("relayca init DOMAIN"));
+        return Err(
+            Failure::usage("which domain? there is no terminal to ask on")
+                .hint("relayca init DOMAIN"),
+        );
     }
     let mut line = String::new();
     let mut out = std::io::stderr();
@@ -75,7 +81,11 @@ struct Plan {
 }
 
 fn plan(domain: &Domain, arguments: &Init) -> Result<Plan, Failure> {
-    let permits = arguments.permit.iter().map(|permit| AltName::parse(permit)).collect::<Result<Vec<_>, _>>()?;
+    let permits = arguments
+        .permit
+        .iter()
+        .map(|permit| AltName::parse(permit))
+        .collect::<Result<Vec<_>, _>>()?;
     let named: Vec<String> = match arguments.relay.as_slice() {
         [] => vec!["relayhost".to_owned()],
         several => several.to_vec(),
@@ -85,12 +95,25 @@ fn plan(domain: &Domain, arguments: &Init) -> Result<Plan, Failure> {
         let relay = Relay::parse(text, domain)?;
         let inside = matches!(&relay.destination, AltName::Dns(name) if domain.contains(name));
         if !inside && !permits.contains(&relay.destination) {
-            let kind = if matches!(relay.destination, AltName::Ip(_)) { "an address" } else { "outside the domain" };
-            return Err(Failure::usage(format!("relay `{}` is {kind}, which the CA of `{domain}` may not certify", relay.destination))
-                .hint(format!("add `--permit {}` to allow exactly that one", relay.destination)));
+            let kind = if matches!(relay.destination, AltName::Ip(_)) {
+                "an address"
+            } else {
+                "outside the domain"
+            };
+            return Err(Failure::usage(format!(
+                "relay `{}` is {kind}, which the CA of `{domain}` may not certify",
+                relay.destination
+            ))
+            .hint(format!(
+                "add `--permit {}` to allow exactly that one",
+                relay.destination
+            )));
         }
         if relays.iter().any(|other| other.name == relay.name) {
-            return Err(Failure::usage(format!("relay `{}` is named twice", relay.name)));
+            return Err(
+                Failure::usage(format!("relay `{}` is named twice", relay.name))
+                    .hint("leave one of the two out"),
+            );
         }
         relays.push(relay);
     }
@@ -106,7 +129,10 @@ fn plan(domain: &Domain, arguments: &Init) -> Result<Plan, Failure> {
 
 /// Parses recipients.
 pub fn recipients(texts: &[String]) -> Result<Vec<Recipient>, Failure> {
-    Ok(texts.iter().map(|text| Recipient::parse(text)).collect::<Result<_, _>>()?)
+    Ok(texts
+        .iter()
+        .map(|text| Recipient::parse(text))
+        .collect::<Result<_, _>>()?)
 }
 
 /// Who opens the new authority.
@@ -133,11 +159,14 @@ fn admins(run: &Run, arguments: &Init, domain: &Domain) -> Result<Admins, Failur
     if !named.is_empty() {
         return Ok(Admins::Recipients(named, run.secrets.identities(&[])?));
     }
-    if (!arguments.recipients_file.is_empty()) || (!run.secrets.has_passphrase() && !on_terminal()) {
+    if (!arguments.recipients_file.is_empty()) || (!run.secrets.has_passphrase() && !on_terminal())
+    {
         return Err(Failure::usage("who may open the authority? there is no recipient, no passphrase and no terminal to ask on")
             .hint("give --recipient age1… (and -i with its identity), or --passphrase-file FILE, or --passphrase-fd N"));
     }
-    let passphrase = run.secrets.new_passphrase(&format!("the authority of {domain}"))?;
+    let passphrase = run
+        .secrets
+        .new_passphrase(&format!("the authority of {domain}"))?;
     let (text, recipient) = relayca_bundle::generate_identity();
     let to = SealTo::Passphrase {
         passphrase: &passphrase,
@@ -146,7 +175,9 @@ fn admins(run: &Run, arguments: &Init, domain: &Domain) -> Result<Admins, Failur
     let wrapped = relayca_bundle::seal(text.as_bytes(), &to)?;
     // Opened again, not taken from memory: the file is what the admin will depend on.
     let opened = relayca_bundle::open(&wrapped, &OpenWith::Passphrase(&passphrase))?;
-    let identity = run.secrets.parse_identities(&opened, home::ADMIN_IDENTITY)?;
+    let identity = run
+        .secrets
+        .parse_identities(&opened, home::ADMIN_IDENTITY)?;
     Ok(Admins::Passphrase {
         passphrase,
         wrapped,
@@ -199,8 +230,20 @@ fn make(
     let authority = Authority::create(&new, run.now)?;
     seal_ca(run, &authority, admins, directory)?;
 
-    let identities: Vec<String> = run.secrets.identity_files().iter().map(|path| path.display().to_string()).collect();
-    let text = settings::render(domain, &plan.relays, admins.recipients(), &identities, plan.leaf_key, &arguments.config_directory);
+    let identities: Vec<String> = run
+        .secrets
+        .identity_files()
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let text = settings::render(
+        domain,
+        &plan.relays,
+        admins.recipients(),
+        &identities,
+        plan.leaf_key,
+        &arguments.config_directory,
+    );
     directory.put(home::SETTINGS, text.as_bytes(), pieces::PRIVATE)?;
     let settings = Settings::parse(&text, &PathBuf::from(home::SETTINGS))?;
 
@@ -208,35 +251,67 @@ fn make(
     let issuing = Issuing {
         authority: &authority,
         settings: &settings,
-        proof: admins.identities().filter(|identities| identities.native_only()),
+        proof: admins
+            .identities()
+            .filter(|identities| identities.native_only()),
         prompt: &prompt,
         now: run.now,
     };
+    let nobody = pieces::map_of(&[], settings.digest, settings.pin)?;
     let mut issued = Vec::new();
     for relay in &plan.relays {
         let mut request = HostRequest::parse(&relay.text(), domain, true)?;
         request.seal_to.clone_from(&plan.seal_to);
-        issued.push(issuing::issue(&issuing, &request, &[], &|path, content, mode| directory.put(path, content, mode))?);
+        issued.push(issuing::issue(
+            &issuing,
+            &request,
+            &nobody,
+            &|path, content, mode| directory.put(path, content, mode),
+        )?);
     }
     enter(run, domain, &authority, &issued, directory)?;
     Ok(Made { authority, issued })
 }
 
 /// The CA certificate, its key under a random passphrase, and that passphrase sealed to the admins.
-fn seal_ca(run: &Run, authority: &Authority, admins: &Admins, directory: &NewDirectory) -> Result<(), Failure> {
+fn seal_ca(
+    run: &Run,
+    authority: &Authority,
+    admins: &Admins,
+    directory: &NewDirectory,
+) -> Result<(), Failure> {
     let passphrase = Passphrase::generate_key()?;
     let encrypted = authority.key().encrypt(passphrase.expose())?;
-    if PrivateKey::decrypt(&encrypted, passphrase.expose())?.pkcs8_der() != authority.key().pkcs8_der() {
-        return Err(Failure::new("the encrypted CA key did not open to the same key; nothing was changed"));
+    if PrivateKey::decrypt(&encrypted, passphrase.expose())?.pkcs8_der()
+        != authority.key().pkcs8_der()
+    {
+        return Err(Failure::new(
+            "the encrypted CA key did not open to the same key; nothing was changed",
+        ));
     }
     let prompt = run.secrets.prompt();
     let sealed = match admins {
         Admins::Recipients(recipients, identities) => {
-            let to = SealTo::Recipients { recipients, prompt: &prompt };
-            issuing::seal_passphrase(&passphrase, &to, identities.as_ref().map(OpenWith::Identities).as_ref())
-                .map_err(|failure| failure.within("the identity given with -i does not open what was sealed to the recipients"))?
+            let to = SealTo::Recipients {
+                recipients,
+                prompt: &prompt,
+            };
+            issuing::seal_passphrase(
+                &passphrase,
+                &to,
+                identities.as_ref().map(OpenWith::Identities).as_ref(),
+            )
+            .map_err(|failure| {
+                failure.within(
+                    "the identity given with -i does not open what was sealed to the recipients",
+                )
+            })?
         }
-        Admins::Passphrase { passphrase: admin, wrapped, .. } => {
+        Admins::Passphrase {
+            passphrase: admin,
+            wrapped,
+            ..
+        } => {
             directory.put(home::ADMIN_IDENTITY, wrapped, pieces::PRIVATE)?;
             let to = SealTo::Passphrase {
                 passphrase: admin,
@@ -245,13 +320,23 @@ fn seal_ca(run: &Run, authority: &Authority, admins: &Admins, directory: &NewDir
             issuing::seal_passphrase(&passphrase, &to, Some(&OpenWith::Passphrase(admin)))?
         }
     };
-    directory.put(home::CA_CERTIFICATE, authority.certificate().to_pem().as_bytes(), pieces::PUBLIC)?;
+    directory.put(
+        home::CA_CERTIFICATE,
+        authority.certificate().to_pem().as_bytes(),
+        pieces::PUBLIC,
+    )?;
     directory.put(home::CA_KEY, encrypted.as_bytes(), pieces::PRIVATE)?;
     directory.put(home::CA_PASSPHRASE, &sealed, pieces::PRIVATE)
 }
 
 /// The first entries of the inventory.
-fn enter(run: &Run, domain: &Domain, authority: &Authority, issued: &[Issued], directory: &NewDirectory) -> Result<(), Failure> {
+fn enter(
+    run: &Run,
+    domain: &Domain,
+    authority: &Authority,
+    issued: &[Issued],
+    directory: &NewDirectory,
+) -> Result<(), Failure> {
     let mut inventory = relayca_inventory::create(&directory.path().join(home::INVENTORY))?;
     let at = dates::stamp(run.now);
     let mut change = inventory.change()?;
@@ -271,7 +356,11 @@ fn enter(run: &Run, domain: &Domain, authority: &Authority, issued: &[Issued], d
 }
 
 /// Enters a host, its certificate and the event.
-pub fn enter_issued(change: &mut dyn relayca_inventory::Change, issued: &Issued, now: time::OffsetDateTime) -> Result<(), Failure> {
+pub fn enter_issued(
+    change: &mut dyn relayca_inventory::Change,
+    issued: &Issued,
+    now: time::OffsetDateTime,
+) -> Result<(), Failure> {
     let record = issued.record(now);
     change.add_host(&Host {
         name: record.host.clone(),
@@ -294,11 +383,23 @@ fn report(run: &Run, root: &std::path::Path, made: &Made, admins: &Admins) -> Re
     let mut steps = Steps::default();
     let mut relays = Vec::new();
     for issued in &made.issued {
-        let Some(relay) = home.settings.relay(&issued.host) else { continue };
+        let Some(relay) = home.settings.relay(&issued.host) else {
+            continue;
+        };
         let snippet = pieces::relay_snippet(&home.settings, relay, Vec::new(), RelayStyle::Block)?;
         steps::send(&mut steps, &home, &issued.host, issued.by_passphrase);
-        steps::unpack(&mut steps, &home.settings, &issued.host, issued.by_passphrase);
-        steps::settings_block(&mut steps, &issued.host, &format!("the service on port {}", relay.port), &snippet.script);
+        steps::unpack(
+            &mut steps,
+            &home.settings,
+            &issued.host,
+            issued.by_passphrase,
+        );
+        steps::settings_block(
+            &mut steps,
+            &issued.host,
+            &format!("the service on port {}", relay.port),
+            &snippet.script,
+        );
         relays.push(super::issue::issued_json(&home, issued, &snippet));
     }
     let ca = made.authority.certificate();
@@ -314,7 +415,11 @@ fn report(run: &Run, root: &std::path::Path, made: &Made, admins: &Admins) -> Re
         printer.data(steps.text())?;
     }
     let day = dates::day(ca.not_after());
-    printer.note(&format!("made the authority of {} in {}; its CA is valid until {day}", home.settings.domain, root.display()));
+    printer.note(&format!(
+        "made the authority of {} in {}; its CA is valid until {day}",
+        home.settings.domain,
+        root.display()
+    ));
     for issued in &made.issued {
         printer.note(&format!(
             "issued {} (relay), valid until {}: {}",
@@ -325,8 +430,14 @@ fn report(run: &Run, root: &std::path::Path, made: &Made, admins: &Admins) -> Re
     }
     if !admins.proven() {
         printer.warning("nobody has opened what was sealed to the recipients yet, because no identity was given");
-        printer.hint(&format!("`{} verify ca -i FILE` proves that you can; do it before you rely on this authority", steps::relayca(&home)));
+        printer.hint(&format!(
+            "`{} verify ca -i FILE` proves that you can; do it before you rely on this authority",
+            steps::relayca(&home)
+        ));
     }
-    printer.note(&format!("next: set up the relay as printed, then `{} issue mailhost` for each mail host", steps::relayca(&home)));
+    printer.note(&format!(
+        "next: set up the relay as printed, then `{} issue mailhost` for each mail host",
+        steps::relayca(&home)
+    ));
     Ok(())
 }

@@ -3,12 +3,14 @@
 //! In: host names. Out: for each a certificate and a sealed bundle; the relays' public pieces anew; the steps
 //! that put them in place. One transaction: all hosts or none.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 use relayca_ca::Authority;
-use relayca_inventory::{CertificateRecord, Change, Filter, Inventory, State};
+use relayca_fingerprint::FingerprintMap;
+use relayca_inventory::{Change, Filter, Inventory, State};
 use relayca_postfix::{RelayStyle, Snippet};
 use serde_json::{Value, json};
 
@@ -62,8 +64,8 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
     if let Some(text) = &new_settings {
         staged.put(home::SETTINGS, text.as_bytes(), pieces::PRIVATE)?;
     }
-    let listed = pieces::listed(&*change, run.now)?;
-    put_public_pieces(run, &home, &*change, &authority, &listed, &staged)?;
+    let map = map(&home.settings, &*change, run.now)?;
+    put_public_pieces(run, &home, &*change, &authority, &map, &staged)?;
     staged.flush()?;
     change.publish(staged.id(), &dates::stamp(run.now))?;
     staged.commits()?;
@@ -72,7 +74,17 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
         return Err(error.into());
     }
     staged.publish()?;
-    report(run, &home, &requests, &issued, &listed)
+    report(run, &home, &requests, &issued, &map)
+}
+
+/// Who may relay as the inventory stands.
+fn map(
+    settings: &Settings,
+    inventory: &dyn Change,
+    now: time::OffsetDateTime,
+) -> Result<FingerprintMap, Failure> {
+    let listed = pieces::listed(inventory, now)?;
+    pieces::map_of(&listed, settings.digest, settings.pin)
 }
 
 /// The hosts asked for, with the options of the command line.
@@ -85,18 +97,29 @@ fn requests(home: &Home, arguments: &Issue) -> Result<Vec<HostRequest>, Failure>
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(file) = &arguments.from {
         let (text, name) = if file == Path::new("-") {
-            let text = std::io::read_to_string(std::io::Read::take(std::io::stdin(), hosts::LONGEST_LIST as u64))
-                .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
+            let text = std::io::read_to_string(std::io::Read::take(
+                std::io::stdin(),
+                hosts::LONGEST_LIST as u64,
+            ))
+            .map_err(|error| {
+                Failure::new(format!("cannot read standard input: {error}"))
+                    .hint("standard input must be open, and text in UTF-8")
+            })?;
             (text, "standard input".to_owned())
         } else {
-            (disk::read_text(file, hosts::LONGEST_LIST)?.to_string(), file.display().to_string())
+            (
+                disk::read_text(file, hosts::LONGEST_LIST)?.to_string(),
+                file.display().to_string(),
+            )
         };
         requests.extend(hosts::parse_list(&text, &name, domain, arguments.relay)?);
     }
     let seal_to = recipients(&arguments.seal_to)?;
     let key = arguments.key.as_deref().map(word).transpose()?;
     if !arguments.san.is_empty() && requests.len() != 1 {
-        return Err(Failure::usage("--san is for one host").hint("in a list, write san= behind each host"));
+        return Err(
+            Failure::usage("--san is for one host").hint("in a list, write san= behind each host")
+        );
     }
     for request in &mut requests {
         if request.seal_to.is_empty() {
@@ -119,7 +142,8 @@ fn requests(home: &Home, arguments: &Issue) -> Result<Vec<HostRequest>, Failure>
 fn check_names(home: &Home, requests: &[HostRequest]) -> Result<(), Failure> {
     let ca = home.ca_certificate()?;
     for request in requests {
-        let names = std::iter::once(relayca_ca::AltName::Dns(request.host.clone())).chain(request.alt_names.iter().cloned());
+        let names = std::iter::once(relayca_ca::AltName::Dns(request.host.clone()))
+            .chain(request.alt_names.iter().cloned());
         for name in names {
             if !ca.permits(&name) {
                 return Err(Failure::new(format!("`{name}` lies outside the domain `{}` that this CA may certify", home.settings.domain))
@@ -150,16 +174,41 @@ fn change_settings(home: &mut Home, requests: &[HostRequest]) -> Result<Option<S
     if requests.iter().any(|request| !request.senders.is_empty()) {
         // Refuses senders that Postfix would read otherwise, before anything is made.
         for relay in &home.settings.relays {
-            pieces::relay_snippet(&home.settings, relay, pieces::bindings(&home.settings), RelayStyle::Block)?;
+            pieces::relay_snippet(
+                &home.settings,
+                relay,
+                pieces::bindings(&home.settings),
+                RelayStyle::Block,
+            )?;
         }
     }
     Ok(Some(text))
 }
 
 /// A host that has a certificate keeps it: a second one is a renewal, which is another word.
-fn refuse_issued(inventory: &(impl relayca_inventory::Records + ?Sized), requests: &[HostRequest]) -> Result<(), Failure> {
+fn refuse_issued(
+    inventory: &(impl relayca_inventory::Records + ?Sized),
+    requests: &[HostRequest],
+) -> Result<(), Failure> {
+    // Many are looked for in one list: each question to the inventory takes and drops its lock.
+    let all = if requests.len() >= BATCH {
+        Some(inventory.hosts()?)
+    } else {
+        None
+    };
+    let known = all.as_ref().map(|all| {
+        all.iter()
+            .map(|host| host.name.as_str())
+            .collect::<HashSet<_>>()
+    });
     for request in requests {
-        let Some(host) = inventory.host(request.host.as_str())? else { continue };
+        let name = request.host.as_str();
+        if known.as_ref().is_some_and(|known| !known.contains(name)) {
+            continue;
+        }
+        let Some(host) = inventory.host(name)? else {
+            continue;
+        };
         let filter = Filter {
             host: Some(host.name.clone()),
             ..Filter::default()
@@ -167,7 +216,14 @@ fn refuse_issued(inventory: &(impl relayca_inventory::Records + ?Sized), request
         let newest = inventory.certificates(&filter)?.pop();
         let existing = newest.map_or_else(
             || format!("added {}", dates::day_of(&host.added_at)),
-            |record| format!("serial {}, {} until {}", record.serial, record.state, dates::day_of(&record.not_after)),
+            |record| {
+                format!(
+                    "serial {}, {} until {}",
+                    record.serial,
+                    record.state,
+                    dates::day_of(&record.not_after)
+                )
+            },
         );
         return Err(Failure::new(format!("`{}` has a certificate already ({existing}); nothing was issued", host.name)).hint(format!(
             "`relayca renew {0}` gives it a new certificate for the same key; `relayca show {0}` shows what it has",
@@ -182,37 +238,66 @@ fn new_id() -> Result<String, Failure> {
 }
 
 /// Issues every host, over all cores where there are several, and enters them batch by batch.
-fn issue_all(run: &Run, issuing: &Issuing<'_>, requests: &[HostRequest], change: &mut dyn Change, staged: &Staged) -> Result<Vec<Issued>, Failure> {
+fn issue_all(
+    run: &Run,
+    issuing: &Issuing<'_>,
+    requests: &[HostRequest],
+    change: &mut dyn Change,
+    staged: &Staged,
+) -> Result<Vec<Issued>, Failure> {
     let put = |path: &str, content: &[u8], mode: u32| staged.put(path, content, mode);
-    let listed = if requests.iter().any(|request| request.relay.is_some()) {
-        pieces::listed(change, run.now)?
+    // Only a relay's bundle has it.
+    let map = if requests.iter().any(|request| request.relay.is_some()) {
+        map(issuing.settings, change, run.now)?
     } else {
-        Vec::new()
+        pieces::map_of(&[], issuing.settings.digest, issuing.settings.pin)?
     };
     let one = |request: &HostRequest| {
-        issuing::issue(issuing, request, &listed, &put).map_err(|failure| failure.within(&request.host))
+        issuing::issue(issuing, request, &map, &put)
+            .map_err(|failure| failure.within(&request.host))
     };
+    if let [only] = requests {
+        let issued = one(only)?;
+        enter_issued(change, &issued, run.now)?;
+        return Ok(vec![issued]);
+    }
     let progress = progress(run, requests.len());
-    let mut all = Vec::with_capacity(requests.len());
+    let mut all: Vec<Issued> = Vec::with_capacity(requests.len());
+    let mut entered = 0;
     for batch in requests.chunks(BATCH) {
-        let issued: Vec<Issued> = if batch.len() == 1 {
-            batch.iter().map(one).collect::<Result<_, _>>()?
-        } else {
-            batch.par_iter().map(|request| one(request).inspect(|_| progress.inc(1))).collect::<Result<_, _>>()?
-        };
-        for issued in &issued {
-            enter_issued(change, issued, run.now)?;
-        }
-        all.extend(issued);
+        let mut issued: Result<Vec<Issued>, Failure> = Ok(Vec::new());
+        rayon::in_place_scope(|scope| {
+            scope.spawn(|_| {
+                issued = batch
+                    .par_iter()
+                    .map(|request| one(request).inspect(|_| progress.inc(1)))
+                    .collect();
+            });
+            // While the other threads issue, this one enters what they made before.
+            all[entered..]
+                .iter()
+                .try_for_each(|issued| enter_issued(change, issued, run.now))
+        })?;
+        entered = all.len();
+        all.extend(issued?);
+    }
+    for issued in &all[entered..] {
+        enter_issued(change, issued, run.now)?;
     }
     progress.finish_and_clear();
     Ok(all)
 }
 
 fn progress(run: &Run, hosts: usize) -> ProgressBar {
-    let target = if hosts >= 50 && !run.printer.quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if hosts >= 50 && !run.printer.quiet {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(Some(hosts as u64), target);
-    if let Ok(style) = ProgressStyle::with_template("relayca: issuing {bar:32} {pos}/{len} hosts, {eta} left") {
+    if let Ok(style) =
+        ProgressStyle::with_template("relayca: issuing {bar:32} {pos}/{len} hosts, {eta} left")
+    {
         bar.set_style(style);
     }
     bar
@@ -224,7 +309,7 @@ fn put_public_pieces(
     home: &Home,
     inventory: &dyn Change,
     authority: &Authority,
-    listed: &[CertificateRecord],
+    map: &FingerprintMap,
     staged: &Staged,
 ) -> Result<(), Failure> {
     for relay in &home.settings.relays {
@@ -235,31 +320,47 @@ fn put_public_pieces(
             ..Filter::default()
         };
         let Some(record) = inventory.certificates(&filter)?.pop() else {
-            run.printer.warning(&format!("relay {} in relayca.toml has no certificate", relay.name));
-            run.printer.hint(&format!("relayca issue --relay {}", relay.text()));
+            run.printer.warning(&format!(
+                "relay {} in relayca.toml has no certificate",
+                relay.name
+            ));
+            run.printer
+                .hint(&format!("relayca issue --relay {}", relay.text()));
             continue;
         };
         let certificate = relayca_ca::Certificate::from_der(&record.certificate_der)?;
-        let entries = pieces::relay_entries(&home.settings, &certificate, authority.certificate(), relay, listed)?;
+        let entries = pieces::relay_entries(
+            &home.settings,
+            &certificate,
+            authority.certificate(),
+            relay,
+            map,
+        )?;
         let archive = relayca_bundle::pack(&entries, issuing::mtime(&certificate))?;
         staged.put(&Home::public_bundle(&relay.name), &archive, pieces::PRIVATE)?;
     }
     Ok(())
 }
 
-fn report(run: &Run, home: &Home, requests: &[HostRequest], issued: &[Issued], listed: &[CertificateRecord]) -> Result<(), Failure> {
-    let map = pieces::map_of(listed, home.settings.digest, home.settings.pin)?;
+fn report(
+    run: &Run,
+    home: &Home,
+    requests: &[HostRequest],
+    issued: &[Issued],
+    map: &FingerprintMap,
+) -> Result<(), Failure> {
     let relays_issued = requests.iter().any(|request| request.relay.is_some());
     if run.printer.json {
         let hosts = issued
             .iter()
             .map(|issued| Ok(issued_json(home, issued, &snippet_of(home, issued)?)))
             .collect::<Result<Vec<_>, Failure>>()?;
-        run.printer.json(&json!({ "issued": hosts, "map_entries": map.entries().len() }))?;
+        run.printer
+            .json(&json!({ "issued": hosts, "map_entries": map.entries().len() }))?;
     } else {
         let mut steps = Steps::default();
         if !relays_issued {
-            relay_steps(&mut steps, home, &map)?;
+            relay_steps(&mut steps, home, map)?;
         }
         if issued.len() < MANY {
             for issued in issued {
@@ -276,20 +377,31 @@ fn report(run: &Run, home: &Home, requests: &[HostRequest], issued: &[Issued], l
 
 fn snippet_of(home: &Home, issued: &Issued) -> Result<Snippet, Failure> {
     match home.settings.relay(&issued.host) {
-        Some(relay) => pieces::relay_snippet(&home.settings, relay, pieces::bindings(&home.settings), RelayStyle::Block),
+        Some(relay) => pieces::relay_snippet(
+            &home.settings,
+            relay,
+            pieces::bindings(&home.settings),
+            RelayStyle::Block,
+        ),
         None => pieces::mail_host_snippet(&home.settings, &issued.host, home.settings.style),
     }
 }
 
 /// The relays first: until they know the host, its mail waits.
-fn relay_steps(steps: &mut Steps, home: &Home, map: &relayca_fingerprint::FingerprintMap) -> Result<(), Failure> {
+fn relay_steps(steps: &mut Steps, home: &Home, map: &FingerprintMap) -> Result<(), Failure> {
     let bindings = pieces::bindings(&home.settings);
     let access = pieces::access_map(map, &bindings)?;
     for relay in &home.settings.relays {
         steps::map(steps, home, relay, &map.to_text(), access.as_deref())?;
         if access.is_some() {
-            let snippet = pieces::relay_snippet(&home.settings, relay, bindings.clone(), RelayStyle::Block)?;
-            steps::settings_block(steps, &relay.name, "the service, which now binds senders", &snippet.script);
+            let snippet =
+                pieces::relay_snippet(&home.settings, relay, bindings.clone(), RelayStyle::Block)?;
+            steps::settings_block(
+                steps,
+                &relay.name,
+                "the service, which now binds senders",
+                &snippet.script,
+            );
         }
     }
     Ok(())
@@ -299,7 +411,11 @@ fn host_steps(steps: &mut Steps, home: &Home, issued: &Issued) -> Result<(), Fai
     let snippet = snippet_of(home, issued)?;
     steps::send(steps, home, &issued.host, issued.by_passphrase);
     steps::unpack(steps, &home.settings, &issued.host, issued.by_passphrase);
-    let what = if home.settings.relay(&issued.host).is_some() { "the relay's service" } else { "mail goes out through the relay" };
+    let what = if home.settings.relay(&issued.host).is_some() {
+        "the relay's service"
+    } else {
+        "mail goes out through the relay"
+    };
     steps::settings_block(steps, &issued.host, what, &snippet.script);
     Ok(())
 }
@@ -325,10 +441,24 @@ fn notes(run: &Run, home: &Home, issued: &[Issued], relays: bool) {
             only.certificate.serial(),
             dates::day(only.certificate.not_after())
         ));
-        printer.note(&format!("its sealed bundle: {}", home.path(&Home::bundle(&only.host)).display()));
-    } else if let Some(first) = issued.iter().map(|issued| issued.certificate.not_after()).min() {
-        printer.note(&format!("issued {} certificates; the first expires on {}", issued.len(), dates::day(first)));
-        printer.note(&format!("their sealed bundles: {}", home.path("bundles").display()));
+        printer.note(&format!(
+            "its sealed bundle: {}",
+            home.path(&Home::bundle(&only.host)).display()
+        ));
+    } else if let Some(first) = issued
+        .iter()
+        .map(|issued| issued.certificate.not_after())
+        .min()
+    {
+        printer.note(&format!(
+            "issued {} certificates; the first expires on {}",
+            issued.len(),
+            dates::day(first)
+        ));
+        printer.note(&format!(
+            "their sealed bundles: {}",
+            home.path("bundles").display()
+        ));
     }
     if relays {
         let relayca = steps::relayca(home);

@@ -13,12 +13,17 @@ use crate::run::Run;
 pub fn run(run: &Run, arguments: &List) -> Result<(), Failure> {
     let home = run.home(None)?;
     let now = dates::stamp(run.now);
-    let mut records = home.inventory_read_only()?.certificates(&Filter::default())?;
+    let mut records = home
+        .inventory_read_only()?
+        .certificates(&Filter::default())?;
     if !arguments.all {
         records.retain(|record| record.state == State::Live && record.not_after >= now);
     }
     if run.printer.json {
-        let items: Vec<Value> = records.iter().map(|record| record_json(record, &now)).collect();
+        let items: Vec<Value> = records
+            .iter()
+            .map(|record| record_json(record, &now))
+            .collect();
         return run.printer.json(&Value::Array(items));
     }
     let rows: Vec<Vec<String>> = records
@@ -33,10 +38,12 @@ pub fn run(run: &Run, arguments: &List) -> Result<(), Failure> {
             ]
         })
         .collect();
-    run.printer.data(&table(&["HOST", "ROLE", "STATE", "UNTIL", "SERIAL"], &rows))?;
+    run.printer
+        .data(&table(&["HOST", "ROLE", "STATE", "UNTIL", "SERIAL"], &rows))?;
     let hosts = records.iter().filter(|record| listed(record, &now)).count();
     let hosts = count(hosts, "mail host", "mail hosts");
-    run.printer.note(&format!("{hosts} may relay for {}", home.settings.domain));
+    run.printer
+        .note(&format!("{hosts} may relay for {}", home.settings.domain));
     Ok(())
 }
 
@@ -52,7 +59,10 @@ pub fn state(record: &CertificateRecord, now: &str) -> &'static str {
 
 /// Whether it is in the map.
 pub fn listed(record: &CertificateRecord, now: &str) -> bool {
-    record.role == "mailhost" && record.state == State::Live && *record.not_before <= *now && *record.not_after >= *now
+    record.role == "mailhost"
+        && record.state == State::Live
+        && *record.not_before <= *now
+        && *record.not_after >= *now
 }
 
 /// A certificate as `--json` shows it.

@@ -16,14 +16,21 @@ pub fn run(run: &Run, arguments: &Man) -> Result<(), Failure> {
         return run.printer.data(&page(command)?);
     };
     let mut pages = vec![("relayca.1".to_owned(), page(command.clone())?)];
-    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+    for subcommand in command
+        .get_subcommands()
+        .filter(|subcommand| subcommand.get_name() != "help")
+    {
         let name = format!("relayca-{}", subcommand.get_name());
-        pages.push((format!("{name}.1"), page(subcommand.clone().name(name.leak() as &'static str))?));
+        pages.push((
+            format!("{name}.1"),
+            page(subcommand.clone().name(name.leak() as &'static str))?,
+        ));
     }
     for (name, text) in &pages {
         disk::write_new(&directory.join(name), text.as_bytes(), pieces::PUBLIC)?;
     }
-    run.printer.note(&format!("{} pages in {}", pages.len(), directory.display()));
+    run.printer
+        .note(&format!("{} pages in {}", pages.len(), directory.display()));
     Ok(())
 }
 

@@ -13,14 +13,23 @@ use crate::settings::{Settings, word};
 pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
     let home = run.home(None)?;
     let settings = &home.settings;
-    let digest = arguments.digest.as_deref().map_or(Ok(settings.digest), word)?;
+    let digest = arguments
+        .digest
+        .as_deref()
+        .map_or(Ok(settings.digest), word)?;
     let pin = arguments.pin.as_deref().map_or(Ok(settings.pin), word)?;
     if digest.is_weak() {
-        run.printer.warning(&format!("{digest} is weak: use it only for a Postfix that knows nothing better"));
+        run.printer.warning(&format!(
+            "{digest} is weak: use it only for a Postfix that knows nothing better"
+        ));
     }
     let listed = pieces::listed(&home.inventory_read_only()?, run.now)?;
     let map = pieces::map_of(&listed, digest, pin)?;
-    let format = if run.printer.json { MapFormat::Json } else { arguments.format };
+    let format = if run.printer.json {
+        MapFormat::Json
+    } else {
+        arguments.format
+    };
     let text = match format {
         MapFormat::Text => map.to_text(),
         MapFormat::Inline => format!("{}\n", map.to_inline()),
@@ -35,17 +44,26 @@ pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
             settings.digest
         ));
     }
-    run.printer.note(&format!("{}; what is not listed may not relay", count(map.entries().len(), "entry", "entries")));
+    run.printer.note(&format!(
+        "{}; what is not listed may not relay",
+        count(map.entries().len(), "entry", "entries")
+    ));
     Ok(())
 }
 
 /// The block that writes the map on a relay, and where hosts are bound to senders the table of those too.
 fn paste(settings: &Settings, map: &FingerprintMap) -> Result<String, Failure> {
-    let mut directories: Vec<&str> = settings.relays.iter().map(|relay| settings.config_directory(&relay.name)).collect();
+    let mut directories: Vec<&str> = settings
+        .relays
+        .iter()
+        .map(|relay| settings.config_directory(&relay.name))
+        .collect();
     directories.dedup();
     let [directory] = directories.as_slice() else {
-        return Err(Failure::usage("the relays keep their configuration in different directories, and a block is for one")
-            .hint("`relayca bundle RELAY` writes each relay's own HOST.public.tar"));
+        return Err(Failure::usage(
+            "the relays keep their configuration in different directories, and a block is for one",
+        )
+        .hint("`relayca bundle RELAY` writes each relay's own HOST.public.tar"));
     };
     let mut script = relayca_postfix::map_script(directory, &map.to_text())?;
     if let Some(access) = pieces::access_map(map, &pieces::bindings(settings))? {

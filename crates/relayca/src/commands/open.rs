@@ -49,8 +49,11 @@ fn open_archive(run: &Run, path: &Path, content: &[u8]) -> Result<Zeroizing<Vec<
         return relayca_bundle::open(content, &OpenWith::Passphrase(&passphrase)).map_err(named);
     }
     let identities = run.secrets.identities(&[])?.ok_or_else(|| {
-        Failure::usage(format!("`{}` is sealed to a key, and no identity was given", path.display()))
-            .hint("name the key's file, as in -i /etc/ssh/ssh_host_ed25519_key")
+        Failure::usage(format!(
+            "`{}` is sealed to a key, and no identity was given",
+            path.display()
+        ))
+        .hint("name the key's file, as in -i /etc/ssh/ssh_host_ed25519_key")
     })?;
     relayca_bundle::open(content, &OpenWith::Identities(&identities)).map_err(named)
 }
@@ -58,21 +61,30 @@ fn open_archive(run: &Run, path: &Path, content: &[u8]) -> Result<Zeroizing<Vec<
 /// A bundle that lies in its authority: the admin's keys open its passphrase.
 fn of_authority(run: &Run, path: &Path) -> Option<(Home, HostName)> {
     let path = path.canonicalize().ok()?;
-    let root = path.parent().filter(|parent| parent.ends_with("bundles"))?.parent()?;
+    let root = path
+        .parent()
+        .filter(|parent| parent.ends_with("bundles"))?
+        .parent()?;
     let home = Home::at(root.to_owned()).ok()?;
     let host = host_of(&path).ok()?;
     // With a passphrase file at hand the user means the bundle's own, unless the authority has one.
     let own = home.path(&Home::bundle_passphrase(&host)).exists();
-    (own && (!run.secrets.has_passphrase() || home.path(crate::home::ADMIN_IDENTITY).exists())).then_some((home, host))
+    (own && (!run.secrets.has_passphrase() || home.path(crate::home::ADMIN_IDENTITY).exists()))
+        .then_some((home, host))
 }
 
 fn host_of(path: &Path) -> Result<HostName, Failure> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     name.strip_suffix(".tar.age")
         .or_else(|| name.strip_suffix(".public.tar"))
         .and_then(|name| HostName::parse(name).ok())
         .ok_or_else(|| {
-            Failure::usage(format!("`{name}` does not tell the host's name")).hint("name the directory to make: -C DIR")
+            Failure::usage(format!("`{name}` does not tell the host's name"))
+                .hint("name the directory to make: -C DIR")
         })
 }
 
@@ -82,15 +94,25 @@ fn report(run: &Run, entries: &[Entry], place: &Path) -> Result<(), Failure> {
             .iter()
             .map(|entry| json!({ "name": entry.name, "mode": format!("{:04o}", entry.mode), "bytes": entry.content.len() }))
             .collect();
-        run.printer.json(&json!({ "directory": place, "files": files }))?;
+        run.printer
+            .json(&json!({ "directory": place, "files": files }))?;
     } else {
-        let list: String = entries.iter().map(|entry| format!("{}\n", place.join(&entry.name).display())).collect();
-        run.printer.data(&list)?;
+        let list: String = entries
+            .iter()
+            .map(|entry| format!("{}\n", place.join(&entry.name).display()))
+            .collect();
+        run.printer.data(&crate::printer::printable(&list))?;
     }
-    run.printer.note(&format!("{} files, every checksum right, in {}", entries.len(), place.display()));
+    run.printer.note(&format!(
+        "{} files, every checksum right, in {}",
+        entries.len(),
+        place.display()
+    ));
     if entries.iter().any(|entry| entry.name.ends_with(".key.pem")) {
-        run.printer.note("a private key is among them: it belongs on its host alone");
+        run.printer
+            .note("a private key is among them: it belongs on its host alone");
     }
-    run.printer.note(&format!("next: {}", place.join("INSTALL.txt").display()));
+    run.printer
+        .note(&format!("next: {}", place.join("INSTALL.txt").display()));
     Ok(())
 }

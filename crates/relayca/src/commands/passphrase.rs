@@ -12,14 +12,21 @@ use crate::run::Run;
 /// Runs the command.
 pub fn run(run: &Run, arguments: &Passphrase) -> Result<(), Failure> {
     if run.printer.json {
-        return Err(Failure::usage("a passphrase is not printed as JSON").hint("leave --json out: stdout is the passphrase alone"));
+        return Err(Failure::usage("a passphrase is not printed as JSON")
+            .hint("leave --json out: stdout is the passphrase alone"));
     }
     let home = run.home(Some(&arguments.what))?;
     let (passphrase, opens) = if arguments.what == "ca" {
-        (home.ca_passphrase(&run.secrets)?.0, home.path(crate::home::CA_KEY))
+        (
+            home.ca_passphrase(&run.secrets)?.0,
+            home.path(crate::home::CA_KEY),
+        )
     } else {
         let (host, _) = known_host(&home, &arguments.what)?;
-        (bundle_passphrase(run, &home, &host)?, home.path(&Home::bundle(&host)))
+        (
+            bundle_passphrase(run, &home, &host)?,
+            home.path(&Home::bundle(&host)),
+        )
     };
     let line = Zeroizing::new(format!("{}\n", passphrase.expose()));
     run.printer.data(&line)?;
@@ -28,12 +35,20 @@ pub fn run(run: &Run, arguments: &Passphrase) -> Result<(), Failure> {
 }
 
 /// The passphrase of a host's bundle.
-pub fn bundle_passphrase(run: &Run, home: &Home, host: &relayca_ca::HostName) -> Result<relayca_bundle::Passphrase, Failure> {
+pub fn bundle_passphrase(
+    run: &Run,
+    home: &Home,
+    host: &relayca_ca::HostName,
+) -> Result<relayca_bundle::Passphrase, Failure> {
     let relative = Home::bundle_passphrase(host);
     let path = home.path(&relative);
     if !path.exists() {
-        return Err(Failure::new(format!("the bundle of `{host}` has no passphrase: it is sealed to a key of that host"))
-            .hint(format!("on {host}: age -d -i /etc/ssh/ssh_host_ed25519_key {host}.tar.age")));
+        return Err(Failure::new(format!(
+            "the bundle of `{host}` has no passphrase: it is sealed to a key of that host"
+        ))
+        .hint(format!(
+            "on {host}: age -d -i /etc/ssh/ssh_host_ed25519_key {host}.tar.age"
+        )));
     }
     let sealed = home.read(&relative)?;
     let identities = home.admin_identities(&run.secrets)?;

@@ -26,7 +26,9 @@ pub fn run(run: &Run, arguments: &Show) -> Result<(), Failure> {
     let path = std::path::Path::new(what);
     if path.is_file() {
         let certificate = read_certificate(path)?;
-        let record = inventory.certificate(&certificate.serial().to_string())?.filter(|record| record.certificate_der == certificate.der());
+        let record = inventory
+            .certificate(&certificate.serial().to_string())?
+            .filter(|record| record.certificate_der == certificate.der());
         return match record {
             Some(record) => show(run, &home, &inventory, &[record]),
             None => show_foreign(run, &certificate),
@@ -40,16 +42,24 @@ pub fn run(run: &Run, arguments: &Show) -> Result<(), Failure> {
 pub fn read_certificate(path: &std::path::Path) -> Result<Certificate, Failure> {
     let content = disk::read(path, LONGEST_CERTIFICATE)?;
     let certificate = match std::str::from_utf8(&content) {
-        Ok(text) if text.contains("-----BEGIN") => Certificate::all_from_pem(text).and_then(|all| {
-            all.into_iter().next().ok_or(relayca_ca::CertificateError::None)
-        }),
+        Ok(text) if text.contains("-----BEGIN") => {
+            Certificate::all_from_pem(text).and_then(|all| {
+                all.into_iter()
+                    .next()
+                    .ok_or(relayca_ca::CertificateError::None)
+            })
+        }
         _ => Certificate::from_der(&content),
     };
     certificate.map_err(|error| Failure::from(error).within(path.display()))
 }
 
 /// The certificates of a host, or the one of a serial.
-fn find(home: &Home, inventory: &impl Records, what: &str) -> Result<Vec<CertificateRecord>, Failure> {
+fn find(
+    home: &Home,
+    inventory: &impl Records,
+    what: &str,
+) -> Result<Vec<CertificateRecord>, Failure> {
     if let Ok(host) = HostName::in_domain(what, &home.settings.domain) {
         let filter = Filter {
             host: Some(host.to_string()),
@@ -65,10 +75,16 @@ fn find(home: &Home, inventory: &impl Records, what: &str) -> Result<Vec<Certifi
     {
         return Ok(vec![record]);
     }
-    Err(Failure::new(format!("nothing is known of `{what}`")).hint("`relayca list --all` shows every certificate"))
+    Err(Failure::new(format!("nothing is known of `{what}`"))
+        .hint("`relayca list --all` shows every certificate"))
 }
 
-fn show(run: &Run, home: &Home, inventory: &impl Records, records: &[CertificateRecord]) -> Result<(), Failure> {
+fn show(
+    run: &Run,
+    home: &Home,
+    inventory: &impl Records,
+    records: &[CertificateRecord],
+) -> Result<(), Failure> {
     let now = dates::stamp(run.now);
     let events = events_of(inventory, records)?;
     if run.printer.json {
@@ -78,13 +94,21 @@ fn show(run: &Run, home: &Home, inventory: &impl Records, records: &[Certificate
                 let certificate = Certificate::from_der(&record.certificate_der)?;
                 let mut value = record_json(record, &now);
                 value["subject"] = json!(certificate.subject());
-                value["names"] = json!(certificate.alt_names().iter().map(ToString::to_string).collect::<Vec<_>>());
+                value["names"] = json!(
+                    certificate
+                        .alt_names()
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                );
                 value["key"] = json!(certificate.key_description());
                 value["pem"] = json!(certificate.to_pem());
                 Ok(value)
             })
             .collect::<Result<Vec<Value>, Failure>>()?;
-        return run.printer.json(&json!({ "certificates": certificates, "events": events }));
+        return run
+            .printer
+            .json(&json!({ "certificates": certificates, "events": events }));
     }
     let mut text = String::new();
     for record in records {
@@ -106,7 +130,12 @@ fn show(run: &Run, home: &Home, inventory: &impl Records, records: &[Certificate
         text.push('\n');
     }
     for event in events {
-        text.push_str(&format!("{}  {}  {}\n", event.at, event.what, event.serial.unwrap_or_default()));
+        text.push_str(&format!(
+            "{}  {}  {}\n",
+            event.at,
+            event.what,
+            event.serial.unwrap_or_default()
+        ));
     }
     run.printer.data(&text)
 }
@@ -127,12 +156,17 @@ fn show_foreign(run: &Run, certificate: &Certificate) -> Result<(), Failure> {
     let mut text = String::new();
     describe(&mut text, certificate, Digest::Sha256);
     run.printer.data(&text)?;
-    run.printer.warning("this certificate is not in the inventory: this authority did not issue it");
+    run.printer
+        .warning("this certificate is not in the inventory: this authority did not issue it");
     Ok(())
 }
 
 fn describe(text: &mut String, certificate: &Certificate, digest: Digest) {
-    let names: Vec<String> = certificate.alt_names().iter().map(ToString::to_string).collect();
+    let names: Vec<String> = certificate
+        .alt_names()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     line(text, "subject", certificate.subject());
     line(text, "issuer", certificate.issuer());
     line(text, "names", &names.join(", "));
@@ -140,19 +174,36 @@ fn describe(text: &mut String, certificate: &Certificate, digest: Digest) {
     line(text, "key", &certificate.key_description());
     line(text, "from", &dates::stamp(certificate.not_before()));
     line(text, "until", &dates::stamp(certificate.not_after()));
-    line(text, &format!("pubkey {digest}"), &fingerprint(digest, certificate.spki_der()).to_string());
-    line(text, &format!("cert {digest}"), &fingerprint(digest, certificate.der()).to_string());
+    line(
+        text,
+        &format!("pubkey {digest}"),
+        &fingerprint(digest, certificate.spki_der()).to_string(),
+    );
+    line(
+        text,
+        &format!("cert {digest}"),
+        &fingerprint(digest, certificate.der()).to_string(),
+    );
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
-    text.push_str(&format!("{name:<14} {}\n", crate::printer::printable(value)));
+    text.push_str(&format!(
+        "{name:<14} {}\n",
+        crate::printer::one_line(value)
+    ));
 }
 
 /// The events of these certificates and their hosts, oldest first.
-fn events_of(inventory: &impl Records, records: &[CertificateRecord]) -> Result<Vec<Event>, Failure> {
+fn events_of(
+    inventory: &impl Records,
+    records: &[CertificateRecord],
+) -> Result<Vec<Event>, Failure> {
     let mut events = inventory.events(EVENTS)?;
     events.retain(|event| {
-        records.iter().any(|record| event.serial.as_deref() == Some(&record.serial) || event.host.as_deref() == Some(&record.host))
+        records.iter().any(|record| {
+            event.serial.as_deref() == Some(&record.serial)
+                || event.host.as_deref() == Some(&record.host)
+        })
     });
     events.reverse();
     Ok(events)

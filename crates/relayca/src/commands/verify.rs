@@ -25,7 +25,11 @@ const SOON: Duration = Duration::days(30);
 
 /// Runs the command; gives the exit code.
 pub fn run(run: &Run, arguments: &Verify) -> Result<u8, Failure> {
-    if arguments.what == "ca" { verify_ca(run) } else { verify_file(run, arguments) }
+    if arguments.what == "ca" {
+        verify_ca(run)
+    } else {
+        verify_file(run, arguments)
+    }
 }
 
 fn verify_file(run: &Run, arguments: &Verify) -> Result<u8, Failure> {
@@ -35,7 +39,10 @@ fn verify_file(run: &Run, arguments: &Verify) -> Result<u8, Failure> {
     let ca = home.ca_certificate()?;
     let faults = relayca_ca::verify(&certificate, std::slice::from_ref(&ca), role, run.now);
     let mut warnings = Vec::new();
-    match home.inventory_read_only()?.certificate(&certificate.serial().to_string())? {
+    match home
+        .inventory_read_only()?
+        .certificate(&certificate.serial().to_string())?
+    {
         Some(record) if record.certificate_der == certificate.der() => {
             if record.state != State::Live {
                 warnings.push(format!("it was {}", record.state));
@@ -43,10 +50,14 @@ fn verify_file(run: &Run, arguments: &Verify) -> Result<u8, Failure> {
                 warnings.push("it is not in the map".to_owned());
             }
         }
-        _ => warnings.push("it is not in the inventory, so it is in no map and cannot relay".to_owned()),
+        _ => warnings
+            .push("it is not in the inventory, so it is in no map and cannot relay".to_owned()),
     }
     if certificate.not_after() - run.now < SOON && certificate.not_after() >= run.now {
-        warnings.push(format!("it expires on {}", dates::day(certificate.not_after())));
+        warnings.push(format!(
+            "it expires on {}",
+            dates::day(certificate.not_after())
+        ));
     }
     judge(run, &arguments.what, &faults, &warnings)
 }
@@ -71,12 +82,21 @@ fn verify_ca(run: &Run) -> Result<u8, Failure> {
 /// Files of the authority that other users could read or change.
 fn open_to_others(home: &Home) -> Vec<String> {
     use std::os::unix::fs::PermissionsExt;
-    [".", home::CA_KEY, home::CA_PASSPHRASE, home::INVENTORY, home::SETTINGS, home::ADMIN_IDENTITY]
-        .into_iter()
-        .map(|name| home.path(name))
-        .filter(|path| std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0))
-        .map(|path| format!("`{}` is open to other users", path.display()))
-        .collect()
+    [
+        ".",
+        home::CA_KEY,
+        home::CA_PASSPHRASE,
+        home::INVENTORY,
+        home::SETTINGS,
+        home::ADMIN_IDENTITY,
+    ]
+    .into_iter()
+    .map(|name| home.path(name))
+    .filter(|path| {
+        std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+    })
+    .map(|path| format!("`{}` is open to other users", path.display()))
+    .collect()
 }
 
 fn judge(run: &Run, what: &str, faults: &[Finding], warnings: &[String]) -> Result<u8, Failure> {
@@ -85,18 +105,29 @@ fn judge(run: &Run, what: &str, faults: &[Finding], warnings: &[String]) -> Resu
         ([], _) => WARNING,
         _ => BROKEN,
     };
-    let verdict = if code == BROKEN { "does not hold" } else { "holds" };
+    let verdict = if code == BROKEN {
+        "does not hold"
+    } else {
+        "holds"
+    };
     if run.printer.json {
         let faults: Vec<_> = faults
             .iter()
-            .map(|fault| json!({ "code": fault.code, "message": fault.message, "hint": fault.hint }))
+            .map(
+                |fault| json!({ "code": fault.code, "message": fault.message, "hint": fault.hint }),
+            )
             .collect();
         run.printer.json(&json!({ "what": what, "holds": code != BROKEN, "faults": faults, "warnings": warnings }))?;
         return Ok(code);
     }
-    run.printer.data(&format!("{what} {verdict}\n"))?;
+    run.printer
+        .data(&format!("{} {verdict}\n", crate::printer::one_line(what)))?;
     for fault in faults {
-        run.printer.data(&format!("  {}: {}\n", fault.code, crate::printer::printable(&fault.message)))?;
+        run.printer.data(&format!(
+            "  {}: {}\n",
+            fault.code,
+            crate::printer::printable(&fault.message)
+        ))?;
         if let Some(hint) = &fault.hint {
             run.printer.hint(hint);
         }

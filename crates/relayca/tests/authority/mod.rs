@@ -31,7 +31,10 @@ pub struct Admin {
 impl Admin {
     /// A home with an age identity made by age-keygen, and no authority yet.
     pub fn new() -> Self {
-        let place = tempfile::Builder::new().prefix("relayca-test-").tempdir().unwrap();
+        let place = tempfile::Builder::new()
+            .prefix("relayca-test-")
+            .tempdir()
+            .unwrap();
         std::fs::create_dir(place.path().join("home")).unwrap();
         let recipient = keygen(&place.path().join("home/key.txt"));
         Self { place, recipient }
@@ -54,7 +57,14 @@ impl Admin {
     /// `relayca init example.org` with the identity and further arguments.
     pub fn init(&self, more: &[&str]) -> String {
         let identity = self.identity();
-        let mut arguments = vec!["init", DOMAIN, "--recipient", &self.recipient, "-i", identity.to_str().unwrap()];
+        let mut arguments = vec![
+            "init",
+            DOMAIN,
+            "--recipient",
+            &self.recipient,
+            "-i",
+            identity.to_str().unwrap(),
+        ];
         arguments.extend(more);
         self.done(&arguments)
     }
@@ -158,7 +168,10 @@ impl Admin {
         let mut serials = std::collections::BTreeMap::<_, Vec<String>>::new();
         for item in self.json(&["list", "--all"]).as_array().unwrap() {
             let text = |key: &str| item[key].as_str().unwrap().to_owned();
-            serials.entry(text("host")).or_default().push(text("serial"));
+            serials
+                .entry(text("host"))
+                .or_default()
+                .push(text("serial"));
         }
         serials
     }
@@ -172,16 +185,59 @@ impl Admin {
                 continue;
             }
             let files = unseal(self, &host);
-            let serial = judge("openssl", &["x509", "-noout", "-serial", "-in", &files.join(format!("{host}.crt.pem")).to_string_lossy()]);
-            assert_eq!(serial.trim().to_lowercase(), format!("serial={}", serials[0]), "the bundle holds what is listed");
-            let key = judge("openssl", &["pkey", "-pubout", "-in", &files.join(format!("{host}.key.pem")).to_string_lossy()]);
-            let public = judge("openssl", &["x509", "-noout", "-pubkey", "-in", &files.join(format!("{host}.crt.pem")).to_string_lossy()]);
+            let serial = judge(
+                "openssl",
+                &[
+                    "x509",
+                    "-noout",
+                    "-serial",
+                    "-in",
+                    &files.join(format!("{host}.crt.pem")).to_string_lossy(),
+                ],
+            );
+            assert_eq!(
+                serial.trim().to_lowercase(),
+                format!("serial={}", serials[0]),
+                "the bundle holds what is listed"
+            );
+            let key = judge(
+                "openssl",
+                &[
+                    "pkey",
+                    "-pubout",
+                    "-in",
+                    &files.join(format!("{host}.key.pem")).to_string_lossy(),
+                ],
+            );
+            let public = judge(
+                "openssl",
+                &[
+                    "x509",
+                    "-noout",
+                    "-pubkey",
+                    "-in",
+                    &files.join(format!("{host}.crt.pem")).to_string_lossy(),
+                ],
+            );
             assert_eq!(key, public, "the bundle's key belongs to its certificate");
             std::fs::remove_dir_all(files).unwrap();
         }
         let staged = self.part("staged");
-        assert!(!staged.exists() || staged.read_dir().unwrap().next().is_none(), "nothing is left in `staged`");
-        assert_eq!(judge("sqlite3", &[self.part("inventory.db").to_str().unwrap(), "pragma integrity_check"]).trim(), "ok");
+        assert!(
+            !staged.exists() || staged.read_dir().unwrap().next().is_none(),
+            "nothing is left in `staged`"
+        );
+        assert_eq!(
+            judge(
+                "sqlite3",
+                &[
+                    self.part("inventory.db").to_str().unwrap(),
+                    "pragma integrity_check"
+                ]
+            )
+            .trim(),
+            "ok"
+        );
     }
 }
 
@@ -201,18 +257,44 @@ impl Outcome {
     /// It succeeded, without a word of error or a warning lost among data.
     #[track_caller]
     pub fn done(self) -> String {
-        assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(0),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
         self.stdout
     }
 
     /// It refused as documented.
     #[track_caller]
     pub fn refused(self, code: i32) -> String {
-        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
-        assert_eq!(self.stdout, "", "an error prints nothing on stdout; stderr: {}", self.stderr);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
+        assert_eq!(
+            self.stdout, "",
+            "an error prints nothing on stdout; stderr: {}",
+            self.stderr
+        );
         let lines: Vec<&str> = self.stderr.lines().collect();
-        assert!(lines.iter().any(|line| line.starts_with("relayca: error: ")), "an error line: {}", self.stderr);
-        assert!(lines.iter().any(|line| line.starts_with("relayca: hint: ")), "a hint line: {}", self.stderr);
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with("relayca: error: ")),
+            "an error line: {}",
+            self.stderr
+        );
+        assert!(
+            lines.iter().any(|line| line.starts_with("relayca: hint: ")),
+            "a hint line: {}",
+            self.stderr
+        );
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         self.stderr
     }
@@ -230,7 +312,12 @@ impl From<Output> for Outcome {
 
 /// Runs a command with `input` on its standard input.
 pub fn feed(command: &mut Command, input: &[u8]) -> Outcome {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     // Whoever does not read all of it is right to.
@@ -243,15 +330,29 @@ pub fn feed(command: &mut Command, input: &[u8]) -> Outcome {
 /// Makes an age identity; gives its recipient.
 pub fn keygen(file: &Path) -> String {
     judge("age-keygen", &["-o", file.to_str().unwrap()]);
-    judge("age-keygen", &["-y", file.to_str().unwrap()]).trim().to_owned()
+    judge("age-keygen", &["-y", file.to_str().unwrap()])
+        .trim()
+        .to_owned()
 }
 
 /// Makes an SSH key; gives the public key's line.
 pub fn ssh_keygen(file: &Path, kind: &[&str]) -> String {
-    let mut arguments = vec!["-q", "-N", "", "-C", "host", "-f", file.to_str().unwrap(), "-t"];
+    let mut arguments = vec![
+        "-q",
+        "-N",
+        "",
+        "-C",
+        "host",
+        "-f",
+        file.to_str().unwrap(),
+        "-t",
+    ];
     arguments.extend(kind);
     judge("ssh-keygen", &arguments);
-    std::fs::read_to_string(file.with_extension("pub")).unwrap().trim().to_owned()
+    std::fs::read_to_string(file.with_extension("pub"))
+        .unwrap()
+        .trim()
+        .to_owned()
 }
 
 /// A stock tool's verdict: it must succeed; gives its stdout.
@@ -264,14 +365,22 @@ pub fn judge(program: &str, arguments: &[&str]) -> String {
 #[track_caller]
 pub fn judge_input(program: &str, arguments: &[&str], input: &[u8]) -> String {
     let outcome = feed(Command::new(program).args(arguments), input);
-    assert_eq!(outcome.code, Some(0), "{program} {arguments:?}: {}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(
+        outcome.code,
+        Some(0),
+        "{program} {arguments:?}: {}{}",
+        outcome.stdout,
+        outcome.stderr
+    );
     outcome.stdout
 }
 
 /// The verdict of a command that must succeed.
 #[track_caller]
 pub fn judged(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; `cargo xtask test` installs it"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; `cargo xtask test` installs it"));
     assert!(
         output.status.success(),
         "{command:?}: {}{}",
@@ -292,15 +401,25 @@ pub fn unseal(admin: &Admin, host: &str) -> PathBuf {
 
 /// Unpacks an archive with tar and checks it with sha256sum.
 pub fn untar(admin: &Admin, archive: &[u8]) -> PathBuf {
-    let directory = tempfile::Builder::new().prefix("unpacked-").tempdir_in(admin.home()).unwrap().keep();
+    let directory = tempfile::Builder::new()
+        .prefix("unpacked-")
+        .tempdir_in(admin.home())
+        .unwrap()
+        .keep();
     judge_input("tar", &["-x", "-C", directory.to_str().unwrap()], archive);
-    judged(Command::new("sha256sum").args(["-c", "--strict", "--quiet", "SHA256SUMS"]).current_dir(&directory));
+    judged(
+        Command::new("sha256sum")
+            .args(["-c", "--strict", "--quiet", "SHA256SUMS"])
+            .current_dir(&directory),
+    );
     directory
 }
 
 /// `age -d` with a passphrase, which age reads from a terminal only.
 pub fn age_with_passphrase(admin: &Admin, sealed: &Path, passphrase: &str) -> Vec<u8> {
-    let out = tempfile::NamedTempFile::new_in(admin.home()).unwrap().into_temp_path();
+    let out = tempfile::NamedTempFile::new_in(admin.home())
+        .unwrap()
+        .into_temp_path();
     let mut command = admin.program("age");
     command.args(["-d", "-o"]).arg(&out).arg(sealed);
     let mut terminal = terminal::Terminal::run(&command);
@@ -312,7 +431,17 @@ pub fn age_with_passphrase(admin: &Admin, sealed: &Path, passphrase: &str) -> Ve
 
 /// `age -d -i IDENTITY`.
 pub fn age_with_identity(identity: &Path, sealed: &Path) -> Vec<u8> {
-    let output = Command::new("age").arg("-d").arg("-i").arg(identity).arg(sealed).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("age")
+        .arg("-d")
+        .arg("-i")
+        .arg(identity)
+        .arg(sealed)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }

@@ -42,7 +42,12 @@ impl Terminal {
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = OsString::from_vec(ptsname(&master, Vec::new()).unwrap().into_bytes());
-        let slave = File::options().read(true).write(true).custom_flags_noctty().open(name).unwrap();
+        let slave = File::options()
+            .read(true)
+            .write(true)
+            .custom_flags_noctty()
+            .open(name)
+            .unwrap();
         let size = Winsize {
             ws_row: 24,
             ws_col: 200,
@@ -52,8 +57,17 @@ impl Terminal {
         tcsetwinsize(&slave, size).unwrap();
         // setsid --ctty makes the terminal the controlling one, which needs no unsafe code here.
         let mut on_terminal = Command::new("setsid");
-        on_terminal.arg("--ctty").arg(command.get_program()).args(command.get_args()).env_clear();
-        on_terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        on_terminal
+            .arg("--ctty")
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear()
+            .env("TERM", "xterm");
+        on_terminal.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
         if let Some(directory) = command.get_current_dir() {
             on_terminal.current_dir(directory);
         }
@@ -112,7 +126,10 @@ impl Terminal {
         self.await_text(question);
         let begun = Instant::now();
         while self.echoes() {
-            assert!(begun.elapsed() < PATIENCE, "the echo stays on at `{question}`");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the echo stays on at `{question}`"
+            );
             std::thread::yield_now();
         }
         self.type_line(answer);
@@ -120,7 +137,9 @@ impl Terminal {
 
     /// Types a line.
     pub fn type_line(&mut self, text: &str) {
-        self.master.write_all(format!("{text}\n").as_bytes()).unwrap();
+        self.master
+            .write_all(format!("{text}\n").as_bytes())
+            .unwrap();
     }
 
     /// Presses a key.
@@ -130,7 +149,10 @@ impl Terminal {
 
     /// Whether the terminal shows what is typed.
     pub fn echoes(&self) -> bool {
-        tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ECHO)
+        tcgetattr(&self.slave)
+            .unwrap()
+            .local_modes
+            .contains(LocalModes::ECHO)
     }
 
     /// Waits for the end; gives the exit code and all that was shown.
@@ -163,7 +185,12 @@ impl Terminal {
                 Err(_) => break,
             }
         }
-        let shown = self.shown.split("\r\n~end~").next().unwrap_or_default().to_owned();
+        let shown = self
+            .shown
+            .split("\r\n~end~")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         (status.code(), shown, echoes)
     }
 }

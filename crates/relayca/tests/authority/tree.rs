@@ -42,12 +42,19 @@ impl Tree {
 
     /// Names below the directory.
     pub fn names(&self) -> Vec<String> {
-        self.0.keys().map(|path| path.to_string_lossy().into_owned()).collect()
+        self.0
+            .keys()
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect()
     }
 
     /// Whether some file holds these bytes.
     pub fn holds(&self, needle: &[u8]) -> bool {
-        self.0.values().any(|node| node.content.windows(needle.len()).any(|window| window == needle))
+        self.0.values().any(|node| {
+            node.content
+                .windows(needle.len())
+                .any(|window| window == needle)
+        })
     }
 
     /// Fails with the names that differ.
@@ -61,7 +68,11 @@ impl Tree {
 
 fn read(root: &Path, path: &Path, nodes: &mut BTreeMap<PathBuf, Node>) {
     let metadata = path.symlink_metadata().unwrap();
-    let content = if metadata.is_file() { std::fs::read(path).unwrap() } else { Vec::new() };
+    let content = if metadata.is_file() {
+        std::fs::read(path).unwrap()
+    } else {
+        Vec::new()
+    };
     let node = Node {
         mode: metadata.permissions().mode(),
         owner: metadata.uid(),
