@@ -237,8 +237,7 @@ fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
 pub struct NewDirectory {
     target: PathBuf,
     building: PathBuf,
-    /// The topmost directory above it that had to be made.
-    made: Option<PathBuf>,
+    above: Above,
     written: AtomicUsize,
     _lock: File,
     done: bool,
@@ -257,16 +256,7 @@ impl NewDirectory {
                 target.display()
             )));
         };
-        let made = parent
-            .ancestors()
-            .take_while(|above| !above.exists())
-            .last()
-            .map(Path::to_owned);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(parent)
-            .map_err(|error| Failure::io("make", parent, &error))?;
+        let above = Above::make(parent)?;
         let building = parent.join(format!(".{}.unfinished", name.to_string_lossy()));
         make_directory(&building)?;
         // The lock tells a run that died, whose leavings may go, from one that is working.
@@ -280,7 +270,7 @@ impl NewDirectory {
         Ok(Self {
             target,
             building,
-            made,
+            above,
             written: AtomicUsize::new(0),
             _lock: lock,
             done: false,
@@ -310,7 +300,12 @@ impl NewDirectory {
             _ => Failure::io("put in place", &self.target, &error),
         })?;
         self.done = true;
-        sync_directory(self.target.parent().unwrap_or(Path::new("/")))?;
+        self.above.made = None;
+        sync_directory(self.target.parent().unwrap_or(Path::new("/"))).map_err(|failure| {
+            failure
+                .within(format_args!("`{}` is made and whole", self.target.display()))
+                .hint("look at the disk: after a power cut it might be gone again")
+        })?;
         Ok(self.target.clone())
     }
 }
@@ -320,15 +315,40 @@ impl Drop for NewDirectory {
         if !self.done {
             unfinished(|paths| paths.retain(|path| *path != self.building));
             let _ = fs::remove_dir_all(&self.building);
-            if let Some(made) = &self.made {
-                // Only empty ones go, and only those that we made.
-                let above = self
-                    .target
-                    .ancestors()
-                    .skip(1)
-                    .take_while(|above| above.starts_with(made));
-                let _ = above.map(fs::remove_dir).find(Result::is_err);
-            }
+        }
+    }
+}
+
+/// The directories above a new one, taken away again unless it gets into its place.
+#[derive(Debug)]
+struct Above {
+    lowest: PathBuf,
+    /// The topmost that had to be made.
+    made: Option<PathBuf>,
+}
+
+impl Above {
+    fn make(lowest: &Path) -> Result<Self, Failure> {
+        let missing = lowest.ancestors().take_while(|path| !path.exists());
+        let above = Self {
+            lowest: lowest.to_owned(),
+            made: missing.last().map(Path::to_owned),
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(lowest)
+            .map_err(|error| Failure::io("make", lowest, &error))?;
+        Ok(above)
+    }
+}
+
+impl Drop for Above {
+    fn drop(&mut self) {
+        let Some(made) = &self.made else { return };
+        for path in self.lowest.ancestors().take_while(|path| path.starts_with(made)) {
+            // One that holds something stays: another run is at work there.
+            let _ = fs::remove_dir(path);
         }
     }
 }
@@ -455,30 +475,23 @@ fn make_directory(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Brings a tree to the disk: each file and directory, or the file system where there are many.
+/// Brings a tree to the disk: file by file, or all at once where there are many.
 fn flush_tree(tree: &Path, files: usize) -> Result<(), Failure> {
     if files >= FLUSH_ALL_FROM && cfg!(target_os = "linux") {
         let directory = File::open(tree).map_err(|error| Failure::io("open", tree, &error))?;
         return rustix::fs::syncfs(&directory)
             .map_err(|error| Failure::io("flush", tree, &error.into()));
     }
-    let paths = WalkDir::new(tree)
-        .into_iter()
-        .map(|entry| entry.map(walkdir::DirEntry::into_path))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", tree.display())))?;
-    // All at once: the file system's journal takes them to the disk together. One by one, each waits its own turn.
-    std::thread::scope(|scope| {
-        let flushes: Vec<_> = paths
-            .iter()
-            .map(|path| scope.spawn(|| sync_file(path)))
-            .collect();
-        flushes.into_iter().try_for_each(|flush| {
-            flush
-                .join()
-                .unwrap_or_else(|_| Err(Failure::new("a flush was cut off")))
-        })
-    })
+    for entry in WalkDir::new(tree).contents_first(true) {
+        let entry = entry
+            .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", tree.display())))?;
+        if entry.file_type().is_dir() {
+            sync_directory(entry.path())?;
+        } else {
+            sync_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn sync_file(path: &Path) -> Result<(), Failure> {

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use relayca_bundle::{Identities, OpenWith, Passphrase};
 use relayca_ca::{Authority, Certificate, Domain, HostName, PrivateKey};
-use relayca_inventory::{Inventory, Records, SqliteInventory};
+use relayca_inventory::{Change, Inventory, Records, SqliteInventory};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::cli::Global;
-use crate::disk;
+use crate::dates;
+use crate::disk::{self, Staged};
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::secrets::Secrets;
@@ -119,6 +120,34 @@ impl Home {
                 "what an interrupted run left could not be finished: {failure}"
             ));
         }
+    }
+
+    /// Commits, and puts the staged files in place.
+    pub fn commit(
+        &self,
+        mut change: Box<dyn Change + '_>,
+        mut staged: Staged,
+        now: OffsetDateTime,
+    ) -> Result<(), Failure> {
+        staged.flush()?;
+        change.publish(staged.id(), &dates::stamp(now))?;
+        staged.commits()?;
+        if let Err(error) = change.commit() {
+            // A disk that fails at the last moment reports a failure of what is committed all the same.
+            // Asked again, the inventory knows; where it cannot tell, the files stay for the next command.
+            let committed = self
+                .inventory_read_only()
+                .and_then(|inventory| Ok(inventory.published(staged.id())?));
+            match committed {
+                Ok(true) => {}
+                Ok(false) => {
+                    staged.did_not_commit();
+                    return Err(error.into());
+                }
+                Err(_) => return Err(error.into()),
+            }
+        }
+        staged.publish()
     }
 
     /// A file of the authority.

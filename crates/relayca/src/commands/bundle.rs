@@ -44,7 +44,7 @@ pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
     let mut inventory = home.inventory()?;
     let mut change = inventory.change()?;
     disk::settle(&home.root, |id| Ok(change.published(id)?))?;
-    let mut staged = Staged::begin(&home.root, relayca_ca::Serial::random()?.to_string())?;
+    let staged = Staged::begin(&home.root, relayca_ca::Serial::random()?.to_string())?;
     let mut written = Vec::new();
     for ((host, _), key) in hosts.iter().zip(keys) {
         let (certificate, entries) = public_entries(run, &home, &*change, host)?;
@@ -61,14 +61,7 @@ pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
         })?;
         written.push((host, home.path(&relative), certificate));
     }
-    staged.flush()?;
-    change.publish(staged.id(), &dates::stamp(run.now))?;
-    staged.commits()?;
-    if let Err(error) = change.commit() {
-        staged.did_not_commit();
-        return Err(error.into());
-    }
-    staged.publish()?;
+    home.commit(change, staged, run.now)?;
 
     if run.printer.json {
         let items: Vec<_> = written

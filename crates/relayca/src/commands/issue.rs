@@ -37,21 +37,21 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
     let mut home = run.home(arguments.hosts.first().map(String::as_str))?;
     let requests = requests(&home, arguments)?;
     check_names(&home, &requests)?;
-    refuse_issued(&home.inventory_read_only()?, &requests)?;
+    let mut inventory = home.inventory()?;
+    refuse_issued(&inventory, &requests)?;
     let (authority, admins) = home.authority(&run.secrets, run.now)?;
     let proof = match admins {
         AdminKeys::Identities(identities) => identities,
         AdminKeys::Passphrase(passphrase) => home.wrapped_identity(&run.secrets, &passphrase)?,
     };
 
-    let mut inventory = home.inventory()?;
     let mut change = inventory.change()?;
     disk::settle(&home.root, |id| Ok(change.published(id)?))?;
     // Again, now that nobody else can issue; and relayca.toml as it is now.
     refuse_issued(&*change, &requests)?;
     home = Home::at(home.root)?;
     let new_settings = change_settings(&mut home, &requests)?;
-    let mut staged = Staged::begin(&home.root, new_id()?)?;
+    let staged = Staged::begin(&home.root, new_id()?)?;
     let prompt = run.secrets.prompt();
     let issuing = Issuing {
         authority: &authority,
@@ -66,14 +66,7 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
     }
     let map = map(&home.settings, &*change, run.now)?;
     put_public_pieces(run, &home, &*change, &authority, &map, &staged)?;
-    staged.flush()?;
-    change.publish(staged.id(), &dates::stamp(run.now))?;
-    staged.commits()?;
-    if let Err(error) = change.commit() {
-        staged.did_not_commit();
-        return Err(error.into());
-    }
-    staged.publish()?;
+    home.commit(change, staged, run.now)?;
     report(run, &home, &requests, &issued, &map)
 }
 
