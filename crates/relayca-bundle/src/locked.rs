@@ -62,7 +62,7 @@ impl LockedSsh {
         }
         let asked = self
             .prompt
-            .passphrase(&format!("passphrase of the SSH key `{}`", self.name));
+            .passphrase(&format!("the SSH key `{}`", self.name));
         let mut typed = asked.ok_or_else(|| OpenError::IdentityLocked {
             name: self.name.clone(),
         })?;
@@ -141,7 +141,7 @@ impl LockedFile {
         let name = || self.name.clone();
         let asked = self
             .prompt
-            .passphrase(&format!("passphrase of the identity file `{}`", self.name));
+            .passphrase(&format!("the identity file `{}`", self.name));
         let typed = asked.ok_or_else(|| OpenError::IdentityLocked { name: name() })?;
         let passphrase = Passphrase::new(typed)
             .map_err(|_| OpenError::WrongIdentityPassphrase { name: name() })?;

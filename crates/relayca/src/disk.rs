@@ -303,7 +303,10 @@ impl NewDirectory {
         self.above.made = None;
         sync_directory(self.target.parent().unwrap_or(Path::new("/"))).map_err(|failure| {
             failure
-                .within(format_args!("`{}` is made and whole", self.target.display()))
+                .within(format_args!(
+                    "`{}` is made and whole",
+                    self.target.display()
+                ))
                 .hint("look at the disk: after a power cut it might be gone again")
         })?;
         Ok(self.target.clone())
@@ -346,7 +349,11 @@ impl Above {
 impl Drop for Above {
     fn drop(&mut self) {
         let Some(made) = &self.made else { return };
-        for path in self.lowest.ancestors().take_while(|path| path.starts_with(made)) {
+        for path in self
+            .lowest
+            .ancestors()
+            .take_while(|path| path.starts_with(made))
+        {
             // One that holds something stays: another run is at work there.
             let _ = fs::remove_dir(path);
         }

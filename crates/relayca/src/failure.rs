@@ -53,7 +53,11 @@ impl Failure {
     /// Adds the remedy where there is none yet.
     #[must_use]
     pub fn or_hint(self, hint: &str) -> Self {
-        if self.hint.is_some() { self } else { self.hint(hint) }
+        if self.hint.is_some() {
+            self
+        } else {
+            self.hint(hint)
+        }
     }
 
     /// An input or output error on `path`, with the remedy for the common ones.

@@ -11,7 +11,7 @@ use relayca_bundle::Recipient;
 use relayca_ca::{AltName, Domain, HostName, KeyType};
 
 use crate::failure::Failure;
-use crate::settings::{Relay, word};
+use crate::settings::{self, Relay, word};
 
 /// Bytes of a list of hosts: far above 100,000 hosts.
 pub const LONGEST_LIST: usize = 64 << 20;
@@ -94,7 +94,10 @@ impl HostRequest {
             }
             "key" => self.key = Some(word(value)?),
             "days" => {
-                let days = value.parse().ok().filter(|days| (1..=36525).contains(days));
+                let days = value
+                    .parse()
+                    .ok()
+                    .filter(|days| settings::DAYS.contains(days));
                 self.days = Some(days.ok_or_else(|| {
                     Failure::usage(format!("`{value}` is not a number of days"))
                         .hint("days= takes 1 to 36525")

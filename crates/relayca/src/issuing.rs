@@ -194,7 +194,7 @@ pub fn seal_passphrase(
     let line = Zeroizing::new(format!("{}\n", passphrase.expose()));
     let sealed = relayca_bundle::seal(line.as_bytes(), to)?;
     if let Some(proof) = proof
-        && !passphrase_of(&*relayca_bundle::open(&sealed, proof)?)?.same_as(passphrase)
+        && !passphrase_of(&relayca_bundle::open(&sealed, proof)?)?.same_as(passphrase)
     {
         return Err(differs("a sealed passphrase"));
     }

@@ -194,7 +194,7 @@ fn entries(
             snippet.script.clone(),
             PUBLIC,
         ),
-        entry("INSTALL.txt", install_text(settings, host), PUBLIC),
+        entry("INSTALL.txt", install_text(settings, host, snippet), PUBLIC),
     ];
     for (file, piece) in [
         ("main.cf", &snippet.main_cf),
@@ -216,32 +216,47 @@ pub fn entry(name: &str, content: String, mode: u32) -> Entry {
     }
 }
 
-fn install_text(settings: &Settings, host: &HostName) -> String {
+fn install_text(settings: &Settings, host: &HostName, snippet: &Snippet) -> String {
     let directory = settings.config_directory(host);
+    let shown: Vec<String> = [
+        ("main.cf", &snippet.main_cf),
+        ("master.cf", &snippet.master_cf),
+    ]
+    .into_iter()
+    .filter(|(_, piece)| piece.is_some())
+    .map(|(file, _)| format!("{host}.{file}"))
+    .collect();
+    let shown = match shown.as_slice() {
+        [] => String::new(),
+        files => format!(
+            "\nWhat the block writes, with the reasons: {}.\n",
+            files.join(", ")
+        ),
+    };
     format!(
         "\
 relayca: the files of {host}
 
 As root on {host}; age, tar and Postfix are all that is needed.
 
-1. Unpack the bundle where Postfix will read it, and check it:
+1. These files belong in {directory}/relayca, for root alone. From a sealed
+   bundle (*.tar.age; age asks for its passphrase, or takes with -i the key that
+   it was sealed to) or from a public one (*.public.tar):
 
    mkdir -p -m 700 {directory}/relayca
-   age -d {host}.tar.age | tar -x -C {directory}/relayca
-   cd {directory}/relayca && sha256sum -c SHA256SUMS
+   age -d BUNDLE | tar -x -C {directory}/relayca
+   tar -x -C {directory}/relayca -f BUNDLE
 
-   age asks for the bundle's passphrase. If the bundle was sealed to a key of this
-   host, name the key: age -d -i /etc/ssh/ssh_host_ed25519_key {host}.tar.age
+   Then check them: cd {directory}/relayca && sha256sum -c SHA256SUMS
 
 2. Tell Postfix. The block checks its files first, may be run twice, and puts the
    old configuration back if `postfix check` complains:
 
    sh {host}.snippet.sh
 
-3. Remove the sealed bundle: rm {host}.tar.age
+3. Remove the sealed bundle.
 
-{host}.key.pem is the private key. It is for this host alone.
-{host}.main.cf and {host}.master.cf show what the block writes, with the reasons.
-"
+{host}.key.pem, from the sealed bundle, is the private key of this host alone.
+{shown}"
     )
 }

@@ -61,6 +61,11 @@ impl Printer {
         }
     }
 
+    /// What a person has to do now, even under `-q`.
+    pub fn notice(&self, text: &str) {
+        self.line(None, text);
+    }
+
     /// Something the user should know although the command went through.
     pub fn warning(&self, text: &str) {
         self.line(Some(("warning", "33")), text);

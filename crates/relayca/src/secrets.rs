@@ -192,7 +192,8 @@ impl Prompt for Source {
     }
 
     fn message(&self, message: &str) {
-        self.printer.note(message);
+        // A token waits for a touch: `-q` must not hide that.
+        self.printer.notice(message);
     }
 }
 

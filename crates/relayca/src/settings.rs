@@ -14,12 +14,14 @@ use relayca_fingerprint::{Digest, Pin};
 use relayca_postfix::{Refusal, Style};
 use serde::Deserialize;
 
-use crate::failure::Failure;
+use crate::failure::{FAILED, Failure};
 
 /// The port a relay listens on unless told otherwise: not one that providers block.
 pub const DEFAULT_PORT: u16 = 2500;
 /// Days that a leaf certificate is valid: Apple caps private roots' server certificates at 825.
 pub const DEFAULT_DAYS: u32 = 730;
+/// Days that can be asked for: up to a hundred years.
+pub const DAYS: std::ops::RangeInclusive<u32> = 1..=36525;
 /// Bytes; a settings file of a person is far below.
 const LONGEST: usize = 4 << 20;
 
@@ -140,7 +142,11 @@ impl Settings {
                 .lines()
                 .position(|line| line.trim_start().starts_with(key))
                 .map_or(1, |line| line + 1);
-            failure.within(format_args!("{}:{line}: `{key}`", path.display()))
+            // The file is at fault, not the command line, whatever kind of value it is.
+            Failure {
+                code: FAILED,
+                ..failure.within(format_args!("{}:{line}: `{key}`", path.display()))
+            }
         };
         let domain = Domain::parse(&file.domain).map_err(|error| at("domain", error.into()))?;
         let relays = file
@@ -163,11 +169,11 @@ impl Settings {
         }
         check_directory(&file.postfix.config_directory)
             .map_err(|error| at("config-directory", error))?;
-        if file.certificates.days == 0 {
+        if !DAYS.contains(&file.certificates.days) {
+            let (first, last) = (DAYS.start(), DAYS.end());
             return Err(at(
                 "days",
-                Failure::new("a certificate must be valid for at least a day")
-                    .hint("give a number from 1 on"),
+                Failure::new(format!("give a number of days from {first} to {last}")),
             ));
         }
         Ok(Self {
@@ -221,26 +227,32 @@ where
     T::Err: std::fmt::Display,
 {
     text.parse().map_err(|error: T::Err| {
-        Failure::usage(error.to_string()).hint(
-            "write one of the words that the option's help or the comment in relayca.toml lists",
-        )
+        let message = error.to_string();
+        // Not every kind of word repeats what was written.
+        let named = message.contains(text);
+        Failure::usage(if named {
+            message
+        } else {
+            format!("{message}: `{text}`")
+        })
+        .hint("write one of the words that the option's help or the comment in relayca.toml lists")
     })
 }
 
 /// Refuses anything but a plain absolute path: it is printed into configuration files and shell blocks.
 pub fn check_directory(directory: &str) -> Result<(), Failure> {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
-    if directory.len() > 1
-        && directory.starts_with('/')
-        && directory.chars().all(plain)
-        && !directory.contains("..")
-    {
-        return Ok(());
+    let plain = |part: &str| {
+        let letters = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        !matches!(part, "" | "." | "..") && part.chars().all(letters)
+    };
+    match directory.strip_prefix('/') {
+        Some(rest) if directory.len() <= 1024 && rest.split('/').all(plain) => Ok(()),
+        _ => Err(
+            Failure::usage(format!("`{directory}` is not a plain absolute directory")).hint(
+                "use letters, digits, `.`, `_` and `-` between slashes, as in `/etc/postfix`",
+            ),
+        ),
     }
-    Err(
-        Failure::usage(format!("`{directory}` is not a plain absolute directory"))
-            .hint("use letters, digits, `/`, `.`, `_` and `-`, for example `/etc/postfix`"),
-    )
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

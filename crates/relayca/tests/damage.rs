@@ -7,7 +7,7 @@ mod authority;
 use std::path::Path;
 use std::process::Command;
 
-use authority::{Admin, Outcome, RELAYCA, Tree, judge, judged};
+use authority::{Admin, Outcome, RELAYCA, judge, judged};
 
 /// Puts other bytes in a file's place; gives those that were there.
 fn swap(path: &Path, content: &[u8]) -> Vec<u8> {
@@ -335,13 +335,7 @@ fn somebody_who_may_only_read_reads_and_changes_nothing() {
             .arg(admin.home().parent().unwrap()),
     );
     let opened = admin.tree();
-    let nobody = |arguments: &[&str]| {
-        let mut command = admin.program("setpriv");
-        command
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups", RELAYCA])
-            .args(arguments);
-        Outcome::of(&mut command)
-    };
+    let nobody = |arguments: &[&str]| Outcome::of(&mut admin.as_nobody(arguments));
     if judge("id", &["-u"]).trim() != "0" {
         // Without root: the owner with a directory that is closed to writing.
         judged(Command::new("chmod").args(["-R", "a-w"]).arg(admin.root()));
@@ -389,5 +383,4 @@ fn open_leaves_nothing_where_it_may_not_write() {
         grep -q 'read-only' err || cat err
     "#;
     assert_eq!(in_own_mounts(&admin, script), "");
-    drop(Tree::of(&admin.home()));
 }

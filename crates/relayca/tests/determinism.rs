@@ -32,7 +32,11 @@ fn a_bundle_sealed_anew_holds_the_same_archive() {
     let (first, second) = (seal(), seal());
     assert_eq!(first, second);
     let passphrase = admin.done(&["passphrase", "mailhost"]);
-    let issued = age_with_passphrase(&admin, &admin.part("bundles/mailhost.example.org.tar.age"), passphrase.trim());
+    let issued = age_with_passphrase(
+        &admin,
+        &admin.part("bundles/mailhost.example.org.tar.age"),
+        passphrase.trim(),
+    );
     assert_eq!(issued, first, "and it is the archive that was issued");
 }
 
@@ -40,16 +44,31 @@ fn a_bundle_sealed_anew_holds_the_same_archive() {
 fn every_name_in_an_archive_has_a_fixed_owner_mode_and_time() {
     let admin = Admin::with_mailhost();
     let passphrase = admin.done(&["passphrase", "mailhost"]);
-    let archive = age_with_passphrase(&admin, &admin.part("bundles/mailhost.example.org.tar.age"), passphrase.trim());
+    let archive = age_with_passphrase(
+        &admin,
+        &admin.part("bundles/mailhost.example.org.tar.age"),
+        passphrase.trim(),
+    );
     let listed = judge_input("tar", &["-tv", "--full-time", "--utc", "-f", "-"], &archive);
     let numeric = judge_input("tar", &["-tv", "--numeric-owner", "-f", "-"], &archive);
-    assert!(numeric.lines().all(|line| line.contains(" 0/0 ")), "{numeric}");
+    assert!(
+        numeric.lines().all(|line| line.contains(" 0/0 ")),
+        "{numeric}"
+    );
     // The time is the certificate's beginning, whatever the clock says when it is packed.
     let shown = admin.json(&["show", "mailhost"]);
-    let begin = shown["certificates"][0]["not_before"].as_str().unwrap().replace('T', " ").replace('Z', "");
+    let begin = shown["certificates"][0]["not_before"]
+        .as_str()
+        .unwrap()
+        .replace('T', " ")
+        .replace('Z', "");
     let mut names = Vec::new();
     for line in listed.lines() {
-        let mode = if line.contains(".key.pem") { "-rw-------" } else { "-rw-r--r--" };
+        let mode = if line.contains(".key.pem") {
+            "-rw-------"
+        } else {
+            "-rw-r--r--"
+        };
         assert!(line.starts_with(&format!("{mode} root/root ")), "{line}");
         assert!(line.contains(&begin), "{begin}: {line}");
         names.push(line.rsplit(' ').next().unwrap());

@@ -15,7 +15,19 @@ fn at(admin: &Admin, when: &str, arguments: &[&str]) -> Outcome {
 /// An authority that is forty days old, with a host whose thirty days are over and one that goes on.
 fn forty_days_old() -> Admin {
     let admin = Admin::new();
-    at(&admin, "-40d", &["init", "example.org", "--recipient", admin.recipient(), "-i", "key.txt"]).done();
+    at(
+        &admin,
+        "-40d",
+        &[
+            "init",
+            "example.org",
+            "--recipient",
+            admin.recipient(),
+            "-i",
+            "key.txt",
+        ],
+    )
+    .done();
     at(&admin, "-40d", &["issue", "old", "--days", "30"]).done();
     at(&admin, "-40d", &["issue", "mailhost"]).done();
     admin
@@ -24,20 +36,39 @@ fn forty_days_old() -> Admin {
 #[test]
 fn an_expired_certificate_is_in_no_map_and_stays_in_the_history() {
     let admin = forty_days_old();
-    assert!(at(&admin, "-39d", &["map"]).done().contains("old.example.org"), "then it was listed");
+    assert!(
+        at(&admin, "-39d", &["map"])
+            .done()
+            .contains("old.example.org"),
+        "then it was listed"
+    );
     for format in ["text", "inline", "texthash", "json", "paste"] {
         let map = admin.done(&["map", "--format", format]);
-        assert!(!map.contains("old.example.org") && map.contains("mailhost.example.org"), "{format}: {map}");
+        assert!(
+            !map.contains("old.example.org") && map.contains("mailhost.example.org"),
+            "{format}: {map}"
+        );
     }
     assert!(!admin.done(&["list"]).contains("old.example.org"));
     let all = admin.json(&["list", "--all"]);
-    let old = all.as_array().unwrap().iter().find(|item| item["host"] == "old.example.org").unwrap();
-    assert_eq!((old["state"].as_str(), old["listed"].as_bool()), (Some("expired"), Some(false)));
+    let old = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["host"] == "old.example.org")
+        .unwrap();
+    assert_eq!(
+        (old["state"].as_str(), old["listed"].as_bool()),
+        (Some("expired"), Some(false))
+    );
     assert!(admin.done(&["show", "old"]).contains("expired"));
     // The relay's pieces that are written now leave it out as well.
     let archive = admin.done(&["bundle", "relayhost"]);
     let map = judge("tar", &["-xOf", archive.trim(), "relay_clientcerts"]);
-    assert!(!map.contains("old.example.org") && map.contains("mailhost.example.org"), "{map}");
+    assert!(
+        !map.contains("old.example.org") && map.contains("mailhost.example.org"),
+        "{map}"
+    );
     // It is not issued again silently.
     let told = admin.refused(1, &["issue", "old"]);
     assert!(told.contains("renew"), "{told}");
@@ -60,22 +91,55 @@ fn verify_tells_expired_from_expiring_from_good() {
     }
     let old = "old/old.example.org.crt.pem";
     let code = |outcome: Outcome| outcome.code.unwrap();
-    assert_eq!(code(admin.run(&["verify", "mailhost/mailhost.example.org.crt.pem"])), 0);
-    assert_eq!(code(at(&admin, "-39d", &["verify", old])), 3, "thirty days before its end");
+    assert_eq!(
+        code(admin.run(&["verify", "mailhost/mailhost.example.org.crt.pem"])),
+        0
+    );
+    assert_eq!(
+        code(at(&admin, "-39d", &["verify", old])),
+        3,
+        "thirty days before its end"
+    );
     assert_eq!(code(admin.run(&["verify", old])), 4);
-    assert_eq!(code(at(&admin, "-50d", &["verify", old])), 4, "not valid yet");
+    assert_eq!(
+        code(at(&admin, "-50d", &["verify", old])),
+        4,
+        "not valid yet"
+    );
     let told = admin.run(&["verify", old]);
     assert!(told.stdout.contains("expired"), "{told:?}");
     // openssl says the same.
     let ca = admin.part("ca/ca.crt.pem");
-    let judged = std::process::Command::new("openssl").args(["verify", "-CAfile"]).arg(ca).arg(admin.file(old)).output().unwrap();
-    assert!(String::from_utf8_lossy(&judged.stderr).contains("expired"), "{judged:?}");
+    let judged = std::process::Command::new("openssl")
+        .args(["verify", "-CAfile"])
+        .arg(ca)
+        .arg(admin.file(old))
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&judged.stderr).contains("expired"),
+        "{judged:?}"
+    );
 }
 
 #[test]
 fn an_expired_ca_issues_nothing() {
     let admin = Admin::new();
-    at(&admin, "-40d", &["init", "example.org", "--recipient", admin.recipient(), "-i", "key.txt", "--ca-days", "30"]).done();
+    at(
+        &admin,
+        "-40d",
+        &[
+            "init",
+            "example.org",
+            "--recipient",
+            admin.recipient(),
+            "-i",
+            "key.txt",
+            "--ca-days",
+            "30",
+        ],
+    )
+    .done();
     let told = admin.refused(1, &["issue", "mailhost"]);
     assert!(told.contains("expired"), "{told}");
     let outcome = admin.run(&["verify", "ca"]);
@@ -89,5 +153,9 @@ fn the_clock_of_the_mail_host_may_be_a_little_late() {
     let certificate = &shown["certificates"][0];
     assert!(certificate["not_before"].as_str() < certificate["issued_at"].as_str());
     // Half an hour behind, it is valid already.
-    assert!(at(&admin, "-30m", &["map"]).done().contains("mailhost.example.org"));
+    assert!(
+        at(&admin, "-30m", &["map"])
+            .done()
+            .contains("mailhost.example.org")
+    );
 }

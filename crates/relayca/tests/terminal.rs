@@ -246,7 +246,7 @@ fn the_help_and_usage_errors_have_no_colour_off_a_terminal_or_with_no_color() {
 fn a_progress_bar_is_shown_on_a_terminal_and_not_with_quiet() {
     let admin = Admin::with_authority();
     for (name, quiet, bar) in [("a", false, true), ("b", true, false)] {
-        let hosts: String = (0..400).map(|number| format!("{name}{number}\n")).collect();
+        let hosts: String = (0..150).map(|number| format!("{name}{number}\n")).collect();
         admin.write(name, hosts);
         let mut arguments = vec!["issue", "--from", name];
         if quiet {

@@ -186,27 +186,26 @@ fn report(
         text.push_str(&verdict("issue HOST / certtool", found, 1.0));
     }
     // Run by run: both halves of a pair saw the same machine.
-    let pairs = |raw: fn(&Bulk) -> Duration| {
-        table::middle(
-            bulks
-                .iter()
-                .map(|bulk| ratio(bulk.wall, raw(bulk)))
-                .collect(),
-        )
-    };
-    let whole = format!("issue --from / raw, both on {threads} threads");
-    text.push_str(&verdict(&whole, pairs(|bulk| bulk.raw.all), 3.0));
-    let one = table::middle(
-        bulks
-            .iter()
-            .map(|bulk| ratio(bulk.cpu, bulk.raw.one))
-            .collect(),
-    );
-    text.push_str(&verdict(
-        "issue --from / raw, CPU time / one thread",
-        one,
-        3.0,
-    ));
+    for (what, this, that) in [
+        (
+            format!("issue --from / raw, time, both on {threads} threads"),
+            (|bulk| bulk.wall) as fn(&Bulk) -> Duration,
+            (|bulk| bulk.raw.all) as fn(&Bulk) -> Duration,
+        ),
+        (
+            format!("issue --from on {threads} threads / raw on one, time"),
+            |bulk| bulk.wall,
+            |bulk| bulk.raw.one,
+        ),
+        (
+            "issue --from / raw, CPU time".to_owned(),
+            |bulk| bulk.cpu,
+            |bulk| bulk.raw.one,
+        ),
+    ] {
+        let pairs = bulks.iter().map(|bulk| ratio(this(bulk), that(bulk)));
+        text.push_str(&verdict(&what, table::middle(pairs.collect()), 3.0));
+    }
     if let Some(fastest) = singles
         .iter()
         .skip(1)

@@ -85,7 +85,7 @@ pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
     run.printer.note(if seal_to.is_empty() {
         "no key is in a public bundle; next: tar -x -C /etc/postfix/relayca -f HOST.public.tar on the host"
     } else {
-        "next: send it to the host; INSTALL.txt in it says how it is opened"
+        "next: send it to the host, where: age -d -i KEY BUNDLE | tar -x -C /etc/postfix/relayca"
     });
     Ok(())
 }

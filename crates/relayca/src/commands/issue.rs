@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 use relayca_ca::Authority;
 use relayca_fingerprint::FingerprintMap;
-use relayca_inventory::{Change, Filter, Inventory, State};
+use relayca_inventory::{CertificateRecord, Change, Filter, Host, Inventory, State};
 use relayca_postfix::{RelayStyle, Snippet};
 use serde_json::{Value, json};
 
@@ -206,24 +206,36 @@ fn refuse_issued(
             host: Some(host.name.clone()),
             ..Filter::default()
         };
-        let newest = inventory.certificates(&filter)?.pop();
-        let existing = newest.map_or_else(
-            || format!("added {}", dates::day_of(&host.added_at)),
-            |record| {
-                format!(
-                    "serial {}, {} until {}",
-                    record.serial,
-                    record.state,
-                    dates::day_of(&record.not_after)
-                )
-            },
-        );
-        return Err(Failure::new(format!("`{}` has a certificate already ({existing}); nothing was issued", host.name)).hint(format!(
-            "`relayca renew {0}` gives it a new certificate for the same key; `relayca show {0}` shows what it has",
-            host.name
-        )));
+        return Err(has_one(
+            &host,
+            inventory.certificates(&filter)?.pop().as_ref(),
+        ));
     }
     Ok(())
+}
+
+fn has_one(host: &Host, newest: Option<&CertificateRecord>) -> Failure {
+    let name = &host.name;
+    let existing = newest.map_or_else(
+        || format!("added {}", dates::day_of(&host.added_at)),
+        |record| {
+            let until = dates::day_of(&record.not_after);
+            format!("serial {}, {} until {until}", record.serial, record.state)
+        },
+    );
+    let hint = if newest.is_some_and(|record| record.state == State::Revoked) {
+        format!(
+            "a revoked key is not used again: `relayca renew --rekey {name}` gives it a new one"
+        )
+    } else {
+        format!(
+            "`relayca renew {name}` gives it a new certificate for the same key; `relayca show {name}` shows what it has"
+        )
+    };
+    Failure::new(format!(
+        "`{name}` has a certificate already ({existing}); nothing was issued"
+    ))
+    .hint(hint)
 }
 
 fn new_id() -> Result<String, Failure> {

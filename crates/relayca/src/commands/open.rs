@@ -79,7 +79,8 @@ fn host_of(path: &Path) -> Result<HostName, Failure> {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    name.strip_suffix(".tar.age")
+    name.strip_suffix(".sealed.tar.age")
+        .or_else(|| name.strip_suffix(".tar.age"))
         .or_else(|| name.strip_suffix(".public.tar"))
         .and_then(|name| HostName::parse(name).ok())
         .ok_or_else(|| {

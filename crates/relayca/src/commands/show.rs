@@ -171,7 +171,7 @@ fn describe(text: &mut String, certificate: &Certificate, digest: Digest) {
     line(text, "issuer", certificate.issuer());
     line(text, "names", &names.join(", "));
     line(text, "serial", &certificate.serial().to_string());
-    line(text, "key", &certificate.key_description());
+    line(text, "key", certificate.key_description());
     line(text, "from", &dates::stamp(certificate.not_before()));
     line(text, "until", &dates::stamp(certificate.not_after()));
     line(
@@ -187,10 +187,7 @@ fn describe(text: &mut String, certificate: &Certificate, digest: Digest) {
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
-    text.push_str(&format!(
-        "{name:<14} {}\n",
-        crate::printer::one_line(value)
-    ));
+    text.push_str(&format!("{name:<14} {}\n", crate::printer::one_line(value)));
 }
 
 /// The events of these certificates and their hosts, oldest first.

@@ -37,6 +37,10 @@ fn verify_file(run: &Run, arguments: &Verify) -> Result<u8, Failure> {
     let role: Option<Role> = arguments.role.as_deref().map(word).transpose()?;
     let certificate = read_certificate(std::path::Path::new(&arguments.what))?;
     let ca = home.ca_certificate()?;
+    if certificate.der() == ca.der() {
+        return Err(Failure::usage("that is the certificate of the CA itself")
+            .hint("`relayca verify ca` judges it, with its key"));
+    }
     let faults = relayca_ca::verify(&certificate, std::slice::from_ref(&ca), role, run.now);
     let mut warnings = Vec::new();
     match home
@@ -76,7 +80,7 @@ fn verify_ca(run: &Run) -> Result<u8, Failure> {
         home.wrapped_identity(&run.secrets, passphrase)?;
     }
     warnings.extend(open_to_others(&home));
-    judge(run, "the authority's key opens and", &faults, &warnings)
+    judge(run, "ca", &faults, &warnings)
 }
 
 /// Files of the authority that other users could read or change.

@@ -7,7 +7,6 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
@@ -77,7 +76,7 @@ impl Terminal {
             .stderr(slave.try_clone().unwrap());
         change(&mut on_terminal);
         let child = on_terminal.spawn().unwrap();
-        let master = File::from(OwnedFd::from(master));
+        let master = File::from(master);
         let (sender, chunks) = channel();
         let mut reading = master.try_clone().unwrap();
         std::thread::spawn(move || {
