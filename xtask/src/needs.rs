@@ -84,11 +84,6 @@ const NEEDS: &[Need] = &[
         tests: COMMAND_TESTS,
     },
     Need {
-        program: "swaks",
-        package: "swaks",
-        tests: POSTFIX_TESTS,
-    },
-    Need {
         program: "busybox",
         package: "busybox",
         tests: POSTFIX_TESTS,
