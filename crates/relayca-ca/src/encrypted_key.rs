@@ -12,8 +12,8 @@ use crate::key::{KeyError, PrivateKey, single_key_block};
 use crate::pem_block;
 
 /// PBKDF2 rounds when encrypting. Stretching makes up for passphrases people think of; ours is 256 random bits, which no
-/// number of rounds makes harder to guess, and 2048 is what OpenSSL itself writes.
-const ITERATIONS: u32 = 2048;
+/// number of rounds makes harder to guess. 1000 is the least that SP 800-132 allows and that OpenSSL's FIPS provider takes.
+const ITERATIONS: u32 = 1000;
 /// PBKDF2 rounds accepted when decrypting: some seconds of work, so that a hostile file cannot hang the machine.
 const MAX_ITERATIONS: u32 = 10_000_000;
 /// Memory accepted for scrypt, in bytes.

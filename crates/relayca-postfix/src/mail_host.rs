@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::script::{self, Target};
@@ -101,7 +102,7 @@ pub fn mail_host_snippet(mail_host: &MailHost) -> Result<Snippet, SnippetError> 
         },
     };
     let mut text = script::start(&target);
-    let transport = transport_groups(mail_host);
+    let transport = transport_groups(mail_host, &next_hops);
     let known_later = [fixed(
         "A `TLS-Required: no` header in a message would otherwise undo `secure` (Postfix 3.10 and later).",
         [("tls_required_enable", "no")],
@@ -123,7 +124,14 @@ pub fn mail_host_snippet(mail_host: &MailHost) -> Result<Snippet, SnippetError> 
         Style::Main => script::main_is_ours(&authority_file(domain)),
         Style::Transport | Style::Postconf => script::transport_is_ours(&authority_file(domain)),
     });
-    text.push_str(&script::overriding_settings(mail_host.style));
+    text.push_str(&script::next_hops_resolve(
+        &names_to_look_up(&mail_host.relays),
+        mail_host.style,
+    ));
+    text.push_str(&script::overriding_settings(
+        mail_host.style,
+        mail_host.relays.len() > 1,
+    ));
     text.push_str(&script::keep_old_files());
     match mail_host.style {
         Style::Postconf => {
@@ -208,7 +216,11 @@ fn warnings(mail_host: &MailHost) -> Vec<String> {
         }
         Style::Main => {
             warnings.push("the certificate is shown to every server that this host speaks TLS with; the style `transport` shows it to the relay alone".to_owned());
-            warnings.push("`transport_maps`, `sender_dependent_default_transport_maps` and `sender_dependent_relayhost_maps` come before `relayhost`: what they name does not go through the relay".to_owned());
+            if mail_host.relays.len() > 1 {
+                warnings.push("`transport_maps` and `sender_dependent_default_transport_maps` come before `default_transport`: what they name does not go through the relay".to_owned());
+            } else {
+                warnings.push("`transport_maps`, `sender_dependent_default_transport_maps` and `sender_dependent_relayhost_maps` come before `relayhost`: what they name does not go through the relay".to_owned());
+            }
         }
     }
     if mail_host.relays.len() > 1 {
@@ -258,10 +270,12 @@ fn tls_groups(mail_host: &MailHost) -> Vec<Group> {
             [("smtp_tls_policy_maps", "static:secure")],
         ),
         group(
-            "Our CA alone; an inherited directory would add others.",
+            "Our CA alone: an inherited directory would add others, and so would those that the system trusts; anchors would take its place.",
             [
                 ("smtp_tls_CAfile", file(&authority_file(&mail_host.domain))),
                 ("smtp_tls_CApath", String::new()),
+                ("tls_append_default_CA", "no".to_owned()),
+                ("smtp_tls_trust_anchor_file", String::new()),
             ],
         ),
         group(
@@ -310,25 +324,63 @@ fn tls_groups(mail_host: &MailHost) -> Vec<Group> {
     ]
 }
 
-fn transport_groups(mail_host: &MailHost) -> Vec<Group> {
-    let mut groups = vec![fixed(
-        "Logged under a name of its own, to be found by grep.",
-        [("syslog_name", "postfix/relayca")],
-    )];
+fn transport_groups(mail_host: &MailHost, next_hops: &str) -> Vec<Group> {
+    let mut groups = vec![
+        fixed(
+            "Logged under a name of its own, to be found by grep.",
+            [("syslog_name", "postfix/relayca")],
+        ),
+        group(
+            "The next hop once more: mail for its relayhost waits where Postfix would bounce it for a name that does not resolve.",
+            [("relayhost", first(next_hops).to_owned())],
+        ),
+        fixed(
+            "Names as this system looks them up, so that one in /etc/hosts counts.",
+            [("smtp_host_lookup", "native")],
+        ),
+    ];
     groups.extend(tls_groups(mail_host));
     groups
+}
+
+/// The first next hop. smtp(8) compares its destination, up to the first comma, with `relayhost` as a whole; where both
+/// are the same, a host that is not found (5.4.4) and a greeting with 5xx are put down to a mistake here, and the mail
+/// waits (4.3.5). What the relay says about a sender or a recipient remains final. No other setting does that:
+/// `soft_bounce` would make every refusal of the relay temporary, and `smtp_delivery_status_filter` wants a table of the
+/// words in which each version complains.
+fn first(next_hops: &str) -> &str {
+    next_hops.split(',').next().unwrap_or(next_hops)
+}
+
+/// The names among the next hops, each once; addresses need no look-up.
+fn names_to_look_up(relays: &[NextHop]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for relay in relays {
+        let name = relay.destination.as_str();
+        if name.parse::<IpAddr>().is_err() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 fn main_groups(mail_host: &MailHost, next_hops: &str) -> Vec<Group> {
     let mut groups = vec![
         group(
-            "Mail for elsewhere goes to the relay; brackets mean that no MX is looked up.",
-            [("relayhost", next_hops.to_owned())],
+            "Mail for elsewhere goes to the relay; brackets mean that no MX is looked up. It waits if the name does not resolve.",
+            [("relayhost", first(next_hops).to_owned())],
         ),
-        fixed(
-            "A next hop in here would beat relayhost.",
-            [("default_transport", "smtp")],
-        ),
+        if mail_host.relays.len() > 1 {
+            group(
+                "All of them, in this order; relayhost itself must be the first alone, or mail bounces where a name does not resolve.",
+                [("default_transport", format!("smtp:{next_hops}"))],
+            )
+        } else {
+            fixed(
+                "A next hop in here would beat relayhost.",
+                [("default_transport", "smtp")],
+            )
+        },
     ];
     groups.extend(tls_groups(mail_host));
     for group in &mut groups {

@@ -258,10 +258,11 @@ fn groups(service: &RelayService, classes: &[Class]) -> Vec<Group> {
             ],
         ),
         group(
-            "Our CA alone; an inherited directory would add others.",
+            "Our CA alone: an inherited directory would add others, and so would those that the system trusts.",
             [
                 ("smtpd_tls_CAfile", file(&authority_file(&service.domain))),
                 ("smtpd_tls_CApath", String::new()),
+                ("tls_append_default_CA", "no".to_owned()),
             ],
         ),
         group(
@@ -325,7 +326,7 @@ fn groups(service: &RelayService, classes: &[Class]) -> Vec<Group> {
     }
     groups.extend([
         fixed(
-            "Nothing inherited lets anybody in beside the map, or keeps a listed host out.",
+            "No inherited restriction lets anybody in beside the map, or keeps a listed host out.",
             [
                 ("smtpd_client_restrictions", ""),
                 ("smtpd_helo_restrictions", ""),
@@ -359,6 +360,10 @@ fn groups(service: &RelayService, classes: &[Class]) -> Vec<Group> {
             [("smtpd_reject_unlisted_recipient", "yes")],
         ),
         fixed(
+            "Senders need not exist here: where the mail domain is local too, a mail host knows more of them.",
+            [("smtpd_reject_unlisted_sender", "no")],
+        ),
+        fixed(
             "No address is trusted, and none is free of the limits below.",
             [
                 ("mynetworks", "127.0.0.1/32"),
@@ -376,9 +381,18 @@ fn groups(service: &RelayService, classes: &[Class]) -> Vec<Group> {
             "Inherited filters are for mail from outside.",
             [
                 ("smtpd_milters", ""),
+                ("smtpd_milter_maps", ""),
                 ("content_filter", ""),
                 ("smtpd_proxy_filter", ""),
             ],
+        ),
+        fixed(
+            "Mail hosts connect themselves; a proxy on other ports does not speak first on this one.",
+            [("smtpd_upstream_proxy_protocol", "")],
+        ),
+        fixed(
+            "Commands are taken as they come; what an inherited table makes of them is for other clients.",
+            [("smtpd_command_filter", "")],
         ),
         fixed(
             "One line a session, with the name in the certificate.",

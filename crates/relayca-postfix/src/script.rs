@@ -55,7 +55,7 @@ fn head(title: &str, directory: &str) -> String {
     format!(
         "\
 # relayca: {title}.
-# Paste all of it into a shell, as root. It runs when the last line is in; a second time does no harm.
+# Paste all of it into sh (or bash, ash, ksh, zsh), as root. It runs when the last line is in; a second time does no harm.
 (
 set -eu
 umask 022
@@ -147,9 +147,60 @@ esac
     )
 }
 
+/// Stops if a next hop is a name that does not resolve: its mail would wait in vain, and bounce in the end.
+///
+/// `getent` asks what `smtp_host_lookup = native` asks. The other programs ask the DNS alone, so /etc/hosts is read too.
+pub(crate) fn next_hops_resolve(names: &[&str], style: Style) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "
+# Mail for a name that does not resolve could not leave.
+in_hosts() {{
+  awk -v name=\"$1\" '{{ sub(/#.*/, \"\"); for (i = 2; i <= NF; i++) if (tolower($i) == name) found = 1 }} END {{ exit (found == 0) }}' /etc/hosts
+}}
+resolves() {{
+  if command -v getent; then getent hosts \"$1\"; return; fi
+  if in_hosts \"$1\"; then return; fi
+  if command -v host; then host \"$1\"; return; fi
+  if command -v nslookup; then nslookup \"$1\"; return; fi
+  say \"warning: no getent, host or nslookup here, so $1 was not looked up; mail waits while it does not resolve\"
+}}
+for name in {names}; do
+  resolves \"$name\" > /dev/null || stop \"$name does not resolve here; mail could not leave. Enter it in DNS or /etc/hosts first; nothing was changed\"
+done
+",
+        names = names.join(" ")
+    );
+    if style == Style::Main {
+        let _ = write!(
+            text,
+            "\
+case $(postconf -h disable_dns_lookups),$(postconf -h smtp_host_lookup) in
+(yes,*|*native*) ;;
+(*)
+  for name in {names}; do
+    if in_hosts \"$name\"; then say \"warning: Postfix does not look into /etc/hosts here (smtp_host_lookup = dns); mail waits unless DNS knows $name too\"; fi
+  done
+;;
+esac
+",
+            names = names.join(" ")
+        );
+    }
+    text
+}
+
 /// Says which settings of this Postfix send mail elsewhere.
-pub(crate) fn overriding_settings(style: Style) -> String {
+pub(crate) fn overriding_settings(style: Style, several: bool) -> String {
     let (before, after, ours) = match style {
+        // With several relays `default_transport` names them all, and the maps for `relayhost` have no say.
+        Style::Main if several => (
+            "transport_maps sender_dependent_default_transport_maps",
+            "sender_dependent_relayhost_maps",
+            "default_transport",
+        ),
         Style::Main => (
             "transport_maps sender_dependent_default_transport_maps sender_dependent_relayhost_maps",
             "",
@@ -193,14 +244,14 @@ master=$(readlink -f \"$MAIL_CONFIG/master.cf\")
 work=$(mktemp -d \"$files/work.XXXXXX\")
 changed=no
 leave() {
-  status=$?
+  result=$?
   trap - 0
   set +e
   if [ $changed = yes ]; then
     mv \"$work/main.cf\" \"$main\" && mv \"$work/master.cf\" \"$master\" && say 'this did not go well; main.cf and master.cf are as before'
   fi
   rm -rf \"$work\"
-  exit $status
+  exit \"$result\"
 }
 trap leave 0
 trap 'exit 1' 1 2 15

@@ -5,9 +5,9 @@
 mod pair;
 
 use pair::{MAIL_HOST, Pair, RELAY, SOON, Wish, paste};
-use relayca_postfix::Refusal;
-use xtask::lab;
+use relayca_postfix::{Refusal, RelayStyle, Style};
 use xtask::lab::openssl::{Authority, Certificate, Usage};
+use xtask::lab::{self, Instance};
 
 #[test]
 fn only_a_listed_certificate_that_is_valid_today_relays() {
@@ -189,4 +189,77 @@ fn refusing_for_good_is_for_those_who_ask_for_it() {
     pair.mail_host.wait_for_log("status=bounced", SOON).unwrap();
     assert!(pair.mail_host.log().contains("554 5.7.1"));
     assert_eq!(pair.internet.count(), 0);
+}
+
+/// Takes settings out of a service again, to see that they are what holds.
+fn without(instance: &Instance, service: &str, names: &[&str]) {
+    for name in names {
+        let said = instance
+            .run("postconf", &["-PX", &format!("{service}/{name}")])
+            .unwrap();
+        assert!(said.ok(), "{}", said.stderr);
+    }
+    assert!(instance.run("postfix", &["reload"]).unwrap().ok());
+}
+
+#[test]
+fn a_listed_certificate_of_a_ca_that_the_system_trusts_does_not_relay() {
+    for relay_style in [RelayStyle::Block, RelayStyle::Postconf] {
+        let pair = Pair::new(Wish {
+            hostile: true,
+            relay_style,
+            ..Wish::default()
+        });
+        let foreign = Authority::at(pair.relay.directory(), "foreign")
+            .issue(MAIL_HOST, Usage::Client)
+            .unwrap();
+        pair.paste_map(&[&pair.listed, &foreign]);
+        pair.show(&foreign);
+        let said = pair.is_refused("foreign@example.net");
+        assert!(said.contains("421 4.7.1"), "{said}");
+
+        let service = format!("{}/inet", pair.port.number());
+        without(&pair.relay, &service, &["tls_append_default_CA"]);
+        pair.mail_host.flush().unwrap();
+        pair.arrives("foreign@example.net");
+    }
+}
+
+#[test]
+fn a_relay_with_a_certificate_of_a_ca_that_the_mail_host_trusts_elsewhere_gets_nothing() {
+    for style in [Style::Transport, Style::Main, Style::Postconf] {
+        let pair = Pair::new(Wish {
+            hostile: true,
+            style,
+            ..Wish::default()
+        });
+        let evil = Authority::at(pair.mail_host.directory(), "foreign")
+            .issue(RELAY, Usage::Server)
+            .unwrap();
+        evil.install(&pair.relay.config(), RELAY).unwrap();
+        pair.relay.run("postfix", &["reload"]).unwrap();
+        let said = pair.is_refused("evil@example.net");
+        assert!(
+            said.contains("Server certificate not verified"),
+            "{style}: {said}"
+        );
+        let log = pair.relay.log();
+        assert!(!log.contains("mail="), "MAIL FROM was said:\n{log}");
+        if style == Style::Main {
+            continue;
+        }
+        // Either of the two would have let the mail out.
+        without(
+            &pair.mail_host,
+            "relayca/unix",
+            &["smtp_tls_trust_anchor_file"],
+        );
+        pair.mail_host.flush().unwrap();
+        pair.arrives("evil@example.net");
+        paste(&pair.mail_host, &pair.mail_host_script());
+        pair.is_refused("again@example.net");
+        without(&pair.mail_host, "relayca/unix", &["tls_append_default_CA"]);
+        pair.mail_host.flush().unwrap();
+        pair.arrives("again@example.net");
+    }
 }

@@ -88,6 +88,21 @@ fn what_others_left_in_main_cf_does_not_matter() {
 }
 
 #[test]
+fn what_others_left_does_not_matter_in_the_other_styles_either() {
+    for (style, relay_style) in [
+        (Style::Main, RelayStyle::Block),
+        (Style::Postconf, RelayStyle::Postconf),
+    ] {
+        flows_and_pastes_twice(Wish {
+            style,
+            relay_style,
+            hostile: true,
+            ..Wish::default()
+        });
+    }
+}
+
+#[test]
 fn the_next_of_several_relays_takes_over_each_under_its_own_name() {
     let pair = Pair::new(Wish::default());
     let mut settings = pair.settings();

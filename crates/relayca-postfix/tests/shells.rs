@@ -14,7 +14,7 @@ use relayca_postfix::{MailHost, NextHop, Style, mail_host_snippet};
 use xtask::lab::{Instance, Setup};
 
 fn instance() -> (Instance, String, (String, String)) {
-    let instance = Setup::new(MAIL_HOST).create().unwrap();
+    let instance = Setup::new(MAIL_HOST).knows(RELAY).create().unwrap();
     for file in [
         "mail.example.org.key.pem",
         "mail.example.org.crt.pem",
@@ -39,8 +39,11 @@ fn instance() -> (Instance, String, (String, String)) {
     // Postfix waits two seconds for each main.cf that was written just now; what it says is for the other tests.
     let bin = instance.directory().join("pretended");
     fs::create_dir(&bin).unwrap();
-    write(&bin.join("postfix"), "#!/bin/sh\n[ \"$1\" = check ]\n");
-    fs::set_permissions(bin.join("postfix"), fs::Permissions::from_mode(0o755)).unwrap();
+    // A terminal is not in the room where the name of the relay is known.
+    for (program, text) in [("postfix", "[ \"$1\" = check ]"), ("getent", "true")] {
+        write(&bin.join(program), &format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(bin.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+    }
     (instance, script, before)
 }
 
@@ -155,4 +158,20 @@ fn a_terminal_with_history_expansion_takes_it() {
         said.contains("is missing") && said.contains("still-42"),
         "{said}"
     );
+}
+
+#[test]
+fn a_csh_is_not_logged_out_and_changes_nothing() {
+    let (instance, script, before) = instance();
+    for shell in ["tcsh -f", "csh -f"] {
+        let program = shell.split(' ').next().unwrap();
+        if !Path::new("/usr/bin").join(program).exists() {
+            continue;
+        }
+        // csh has other arithmetic than the others.
+        let typed = format!("{script}echo alive-`expr 40 + 2`\n");
+        let said = type_into(&instance, shell, &typed);
+        assert!(said.contains("alive-42"), "{shell} ended: {said}");
+        assert_eq!(config_files(&instance), before, "{shell}: {said}");
+    }
 }

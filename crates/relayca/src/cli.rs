@@ -232,7 +232,7 @@ pub enum MapFormat {
 Only certificates of mail hosts that are live and valid now are listed.
 
 Examples:
-  relayca map > relay_clientcerts && postmap relay_clientcerts
+  relayca map
   relayca map --format paste | ssh root@relayhost sh
   relayca map --pin both --digest sha512")]
 pub struct Map {
@@ -327,7 +327,7 @@ pub struct Passphrase {
 /// `relayca open`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Stock tools do the same: age -d BUNDLE | tar -x
+Stock tools do the same: age -d BUNDLE | tar -xf -
 
 Examples:
   relayca open mailhost.example.org.tar.age -i /etc/ssh/ssh_host_ed25519_key -C /etc/postfix/relayca

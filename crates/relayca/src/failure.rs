@@ -60,6 +60,13 @@ impl Failure {
         }
     }
 
+    /// Adds the remedy, if there is one.
+    #[must_use]
+    pub fn hint_of(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
+
     /// An input or output error on `path`, with the remedy for the common ones.
     pub fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Kind;
@@ -104,27 +111,29 @@ fn plain(error: &std::io::Error) -> String {
 
 /// Implements `From` for error enums that carry their own hint.
 macro_rules! carries_hint {
-    ($($error:ty),+ $(,)?) => {$(
+    ($code:expr; $($error:ty),+ $(,)?) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self { message: error.to_string(), hint: error.hint(), code: FAILED }
+                Self { message: error.to_string(), hint: error.hint(), code: $code }
             }
         }
     )+};
 }
 
+// What people write on the command line. relayca.toml turns them into failures of its own.
+carries_hint!(USAGE; relayca_bundle::RecipientError, relayca_ca::NameError);
+
 carries_hint!(
+    FAILED;
     relayca_bundle::ArchiveError,
     relayca_bundle::IdentityError,
     relayca_bundle::OpenError,
     relayca_bundle::PassphraseError,
-    relayca_bundle::RecipientError,
     relayca_bundle::SealError,
     relayca_ca::CertificateError,
     relayca_ca::InspectError,
     relayca_ca::IssueError,
     relayca_ca::KeyError,
-    relayca_ca::NameError,
     relayca_ca::SerialError,
     relayca_fingerprint::MapError,
     relayca_inventory::InventoryError,

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use relayca_bundle::{Identities, OpenWith, Passphrase};
-use relayca_ca::{Authority, Certificate, Domain, HostName, PrivateKey};
+use relayca_ca::{AltName, Authority, Certificate, Domain, HostName, PrivateKey};
 use relayca_inventory::{Change, Inventory, Records, SqliteInventory};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -68,12 +68,31 @@ impl Home {
             ))
             .hint("leave --domain or --dir out"));
         }
-        home.finish_interrupted(printer);
+        home.is_of_its_ca()?;
+        if home.finish_interrupted(printer) {
+            return Self::at(home.root);
+        }
         Ok(home)
+    }
+
+    /// Refuses a `domain` in relayca.toml that the CA certificate is not for.
+    fn is_of_its_ca(&self) -> Result<(), Failure> {
+        let domain = &self.settings.domain;
+        let apex = AltName::Dns(HostName::parse(domain.as_str())?);
+        match self.ca_certificate() {
+            Ok(ca) if !ca.permits(&apex) => Err(Failure::new(format!(
+                "`domain` in `{}` is `{domain}`, and the CA certificate is not for it",
+                self.path(SETTINGS).display()
+            ))
+            .hint("write the domain that `relayca init` was given; another domain needs another authority")),
+            // What else may be wrong with it is told by the command that needs it.
+            _ => Ok(()),
+        }
     }
 
     /// The authority in this directory.
     pub fn at(root: PathBuf) -> Result<Self, Failure> {
+        refuse_odd_path(&root)?;
         let path = root.join(SETTINGS);
         if matches!(path.try_exists(), Ok(false)) {
             return Err(
@@ -92,9 +111,10 @@ impl Home {
 
     /// What a killed process committed but did not put in place. Whoever comes next finishes it; who
     /// may only read leaves it.
-    fn finish_interrupted(&self, printer: &Printer) {
+    /// Gives whether there was something.
+    fn finish_interrupted(&self, printer: &Printer) -> bool {
         let Ok(left) = disk::staged(&self.root) else {
-            return;
+            return false;
         };
         // Mostly somebody is issuing at this moment: whoever only reads is not to wait for that. What was
         // not committed is left to the next one who writes.
@@ -109,7 +129,7 @@ impl Home {
             Ok(false)
         };
         if left.is_empty() || committed().is_ok_and(|committed| !committed) {
-            return;
+            return false;
         }
         let finished = self.inventory().and_then(|mut inventory| {
             let change = inventory.change()?;
@@ -120,6 +140,7 @@ impl Home {
                 "what an interrupted run left could not be finished: {failure}"
             ));
         }
+        true
     }
 
     /// Commits, and puts the staged files in place.
@@ -147,7 +168,16 @@ impl Home {
                 Err(_) => return Err(error.into()),
             }
         }
-        staged.publish()
+        staged.publish()?;
+        let unmerged = self.path(&format!("{SETTINGS}{}", disk::UNMERGED));
+        if unmerged.exists() {
+            return Err(Failure::new(format!(
+                "all is issued, but `{SETTINGS}` was edited meanwhile: what was to be added is in `{}`",
+                unmerged.display()
+            ))
+            .hint("bring the two together by hand, and remove the second"));
+        }
+        Ok(())
     }
 
     /// A file of the authority.
@@ -268,6 +298,18 @@ impl Home {
     /// `bundles/HOST.public.tar`, below the root.
     pub fn public_bundle(host: &HostName) -> String {
         format!("bundles/{host}.public.tar")
+    }
+}
+
+/// Refuses a path that cannot be printed as it is: it would be pasted wrong, and JSON has no form for it.
+pub fn refuse_odd_path(path: &Path) -> Result<(), Failure> {
+    match path.to_str() {
+        Some(text) if !text.chars().any(char::is_control) => Ok(()),
+        _ => Err(Failure::usage(format!(
+            "`{}` is not a path in UTF-8 without control characters",
+            crate::printer::one_line(&path.to_string_lossy())
+        ))
+        .hint("use another directory")),
     }
 }
 

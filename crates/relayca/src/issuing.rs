@@ -48,8 +48,8 @@ pub struct Issued {
     pub role: Role,
     /// Its certificate.
     pub certificate: Certificate,
-    /// Whether a generated passphrase opens the bundle (else the recipients' keys do).
-    pub by_passphrase: bool,
+    /// The key file on the host that opens the bundle; `None` where a generated passphrase does.
+    pub key_file: Option<&'static str>,
 }
 
 impl Issued {
@@ -62,6 +62,18 @@ impl Issued {
             now,
         )
     }
+}
+
+/// Where a host keeps the key of the first recipient: its SSH host key, or a file that only the admin knows.
+fn key_file(seal_to: &[Recipient]) -> Option<&'static str> {
+    let first = seal_to.first()?.text();
+    Some(if first.starts_with("ssh-ed25519 ") {
+        "/etc/ssh/ssh_host_ed25519_key"
+    } else if first.starts_with("ssh-rsa ") {
+        "/etc/ssh/ssh_host_rsa_key"
+    } else {
+        "IDENTITY"
+    })
 }
 
 /// The inventory's record of a certificate.
@@ -141,7 +153,7 @@ pub fn issue(
         host: request.host.clone(),
         role: leaf.role,
         certificate,
-        by_passphrase,
+        key_file: key_file(&request.seal_to),
     })
 }
 

@@ -88,6 +88,34 @@ pub fn access_map(
     Ok(Some(relayca_postfix::access_map_text(&entries, bindings)?))
 }
 
+/// The block that writes the map on a relay, with the table of bound senders. Where nobody is bound, a relay that
+/// bound senders before may still look there: it is made to say the same as the map.
+pub fn map_script(
+    directory: &str,
+    map: &FingerprintMap,
+    bindings: &[SenderBinding],
+) -> Result<String, Failure> {
+    let mut script = relayca_postfix::map_script(directory, &map.to_text())?;
+    match access_map(map, bindings)? {
+        Some(access) => script.push_str(&relayca_postfix::access_map_script(directory, &access)?),
+        None => script.push_str(&unbound_access_script(directory)),
+    }
+    Ok(script)
+}
+
+/// The table of bound senders made anew from the map, on a relay that has one.
+pub fn unbound_access_script(directory: &str) -> String {
+    format!(
+        "\
+# Nobody is bound to senders. A relay that looks in this table since somebody was gets the same list.
+( cd {directory}/relayca && if [ -f relay_ccert_access ]; then
+  awk '/^[^#]/ && NF == 2 {{ print $1, \"OK\" }}' relay_clientcerts > relay_ccert_access.new &&
+  mv relay_ccert_access.new relay_ccert_access && postmap relay_ccert_access
+fi )
+"
+    )
+}
+
 /// The hosts that relayca.toml binds to senders.
 pub fn bindings(settings: &Settings) -> Vec<SenderBinding> {
     settings
@@ -226,6 +254,12 @@ fn install_text(settings: &Settings, host: &HostName, snippet: &Snippet) -> Stri
     .filter(|(_, piece)| piece.is_some())
     .map(|(file, _)| format!("{host}.{file}"))
     .collect();
+    // A bundle that is unpacked again a year later must not bring back the list of its first day.
+    let today = if settings.relay(host).is_some() {
+        "\n\n4. The list of who may relay and the block are those of the day this was made. For\n   today's: `relayca map --format paste` and `relayca snippet` where the authority is."
+    } else {
+        ""
+    };
     let shown = match shown.as_slice() {
         [] => String::new(),
         files => format!(
@@ -244,8 +278,8 @@ As root on {host}; age, tar and Postfix are all that is needed.
    it was sealed to) or from a public one (*.public.tar):
 
    mkdir -p -m 700 {directory}/relayca
-   age -d BUNDLE | tar -x -C {directory}/relayca
-   tar -x -C {directory}/relayca -f BUNDLE
+   age -d BUNDLE | tar -xf - -C {directory}/relayca
+   tar -xf BUNDLE -C {directory}/relayca
 
    Then check them: cd {directory}/relayca && sha256sum -c SHA256SUMS
 
@@ -254,7 +288,7 @@ As root on {host}; age, tar and Postfix are all that is needed.
 
    sh {host}.snippet.sh
 
-3. Remove the sealed bundle.
+3. Remove the sealed bundle.{today}
 
 {host}.key.pem, from the sealed bundle, is the private key of this host alone.
 {shown}"

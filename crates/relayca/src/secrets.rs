@@ -18,6 +18,8 @@ use crate::printer::Printer;
 
 /// Bytes of a passphrase line, far above what anybody types.
 const LONGEST_PASSPHRASE: u64 = 4096;
+/// Characters; a new passphrase of fewer draws a warning.
+const SHORT_PASSPHRASE: usize = 14;
 /// Bytes of an identity file.
 const LONGEST_IDENTITY: usize = 1 << 20;
 
@@ -87,7 +89,9 @@ impl Secrets {
     /// A new passphrase: asked for twice on a terminal.
     pub fn new_passphrase(&self, what: &str) -> Result<Passphrase, Failure> {
         if self.has_passphrase() {
-            return self.passphrase(what);
+            let given = self.passphrase(what)?;
+            self.warn_of_short(&given);
+            return Ok(given);
         }
         if !on_terminal() {
             return Err(needs_terminal(&format!(
@@ -102,7 +106,18 @@ impl Secrets {
                     .hint("run it again"),
             );
         }
+        self.warn_of_short(&first);
         Ok(first)
+    }
+
+    /// Whoever takes the authority's directory can try passphrases, each a second or so.
+    fn warn_of_short(&self, passphrase: &Passphrase) {
+        if passphrase.expose().chars().count() < SHORT_PASSPHRASE {
+            self.source.printer.warning(
+                "the passphrase is short: whoever takes the authority's directory can guess it",
+            );
+            self.source.printer.hint("take four random words or more");
+        }
     }
 
     /// The identities of `-i`, or else those that the settings name. `None` where neither names any.

@@ -8,12 +8,16 @@ use std::path::Path;
 
 use relayca_ca::{AltName, HostName};
 
+use relayca_fingerprint::FingerprintMap;
+use relayca_postfix::SenderBinding;
+
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::pieces;
 use crate::settings::{Relay, Settings};
 
-/// A map of more lines than this is sent as a file instead of being printed.
-const LONGEST_PRINTED_MAP: usize = 200;
+/// A map of more entries than this is sent as a file instead of being printed.
+const LONGEST_PRINTED_MAP: usize = 100;
 
 /// Numbered steps.
 #[derive(Debug, Default)]
@@ -70,24 +74,23 @@ fn place(settings: &Settings, host: &HostName) -> String {
 }
 
 /// Opening the bundle on the host with stock tools.
-pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, by_passphrase: bool) {
+pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, key_file: Option<&str>) {
     let directory = settings.config_directory(host);
-    let (age, title) = if by_passphrase {
-        (
+    let (age, title) = match key_file {
+        None => (
             format!("age -d {host}.tar.age"),
             "unpack the bundle (age asks for the passphrase)",
-        )
-    } else {
-        (
-            format!("age -d -i /etc/ssh/ssh_host_ed25519_key {host}.tar.age"),
+        ),
+        Some(file) => (
+            format!("age -d -i {file} {host}.tar.age"),
             "unpack the bundle (with the key that it was sealed to)",
-        )
+        ),
     };
     steps.add(
         &format!("On {host}, as root: {title}."),
         &format!(
             "mkdir -p -m 700 {directory}/relayca\n\
-             {age} | tar -x -C {directory}/relayca\n\
+             {age} | tar -xf - -C {directory}/relayca\n\
              ( cd {directory}/relayca && sha256sum -c SHA256SUMS ) && rm {host}.tar.age"
         ),
     );
@@ -106,12 +109,12 @@ pub fn map(
     steps: &mut Steps,
     home: &Home,
     relay: &Relay,
-    map_text: &str,
-    access_text: Option<&str>,
+    map: &FingerprintMap,
+    bindings: &[SenderBinding],
 ) -> Result<(), Failure> {
     let directory = home.settings.config_directory(&relay.name);
     let name = &relay.name;
-    if map_text.lines().count() > LONGEST_PRINTED_MAP {
+    if map.entries().len() > LONGEST_PRINTED_MAP {
         let public = Home::public_bundle(name);
         steps.add(
             &format!("Here: send {name} the new map."),
@@ -121,28 +124,27 @@ pub fn map(
                 place(&home.settings, name)
             ),
         );
-        let tables = if access_text.is_some() {
-            "relay_clientcerts relay_ccert_access"
+        let (tables, unbound) = if bindings.is_empty() {
+            (
+                "relay_clientcerts",
+                pieces::unbound_access_script(directory),
+            )
         } else {
-            "relay_clientcerts"
+            ("relay_clientcerts relay_ccert_access", String::new())
         };
         steps.add(
             &format!("On {name}, as root: put the map in place."),
             &format!(
-                "tar -x -C {directory}/relayca -f {name}.public.tar\n\
+                "tar -xf {name}.public.tar -C {directory}/relayca\n\
                  ( cd {directory}/relayca && sha256sum -c SHA256SUMS && postmap {tables} )\n\
-                 postfix reload"
+                 {unbound}postfix reload"
             ),
         );
         return Ok(());
     }
-    let mut script = relayca_postfix::map_script(directory, map_text)?;
-    if let Some(access) = access_text {
-        script.push_str(&relayca_postfix::access_map_script(directory, access)?);
-    }
     steps.add(
         &format!("On {name}, as root: the map of who may relay. Paste the block."),
-        &script,
+        &pieces::map_script(directory, map, bindings)?,
     );
     Ok(())
 }

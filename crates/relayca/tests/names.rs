@@ -163,7 +163,7 @@ fn names_that_no_host_can_have_are_refused() {
         "$(id).org",
     ] {
         let outcome = admin.run(&["init", "--recipient", admin.recipient(), "--", bad]);
-        outcome.refused(1);
+        outcome.refused(2);
     }
 }
 

@@ -179,11 +179,12 @@ fn report(
     let mut text = table.text();
     text.push('\n');
     if !missing.is_empty() {
-        text.push_str(&format!("not installed: {}\n", missing.join(", ")));
+        text.push_str(&format!("not measured: {}\n", missing.join("; ")));
     }
     if let Some(certtool) = singles.iter().find(|single| single.name == "certtool") {
         let found = ratio(ours.wall.median(), certtool.wall.median());
-        text.push_str(&verdict("issue HOST / certtool", found, 1.0));
+        let name = format!("issue HOST / certtool {}", certtool.what);
+        text.push_str(&verdict(&name, found, 1.0));
     }
     // Run by run: both halves of a pair saw the same machine.
     for (what, this, that) in [
@@ -198,7 +199,7 @@ fn report(
             |bulk| bulk.raw.one,
         ),
         (
-            "issue --from / raw, CPU time".to_owned(),
+            "issue --from, CPU time of all threads / raw on one".to_owned(),
             |bulk| bulk.cpu,
             |bulk| bulk.raw.one,
         ),
@@ -211,7 +212,10 @@ fn report(
         .skip(1)
         .min_by_key(|single| single.wall.median())
     {
-        let name = format!("issue --from / {}, a certificate", fastest.name);
+        let name = format!(
+            "issue --from / the fastest peer ({} {}), a certificate",
+            fastest.name, fastest.what
+        );
         text.push_str(&verdict(
             &name,
             ratio(each(&wall), fastest.wall.median()),

@@ -5,10 +5,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::measure::time;
 use crate::needs;
@@ -92,7 +92,7 @@ impl Peer {
     }
 }
 
-/// Those that are installed, with their CAs made, and the names of the others.
+/// Those that are installed, with their CAs made, and the others: the name, or the name and what kept it from being set up.
 pub fn found(directory: &Path) -> anyhow::Result<(Vec<Peer>, Vec<String>)> {
     let (mut peers, mut missing) = (Vec::new(), Vec::new());
     for (number, candidate) in CANDIDATES.into_iter().enumerate() {
@@ -103,8 +103,11 @@ pub fn found(directory: &Path) -> anyhow::Result<(Vec<Peer>, Vec<String>)> {
         let directory = directory.join(number.to_string());
         fs::create_dir(&directory)?;
         // Debian's `minica`, for one, is another program than the one that is meant.
-        if (candidate.prepare)(&directory).is_err() {
-            missing.push(format!("{} (another of that name is)", candidate.name));
+        if let Err(error) = (candidate.prepare)(&directory) {
+            missing.push(format!(
+                "{}, whose set-up failed: {error:#}",
+                candidate.name
+            ));
             continue;
         }
         let peer = Peer {
@@ -125,8 +128,28 @@ fn command(directory: &Path, program: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// Runs a command that is not measured; an error has the first line that it wrote.
+fn set_up(mut command: Command) -> anyhow::Result<()> {
+    let done = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{:?} cannot be run", command.get_program()))?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let said = [done.stderr, done.stdout].concat();
+    let said = String::from_utf8_lossy(&said);
+    let line = said.lines().map(str::trim).find(|line| !line.is_empty());
+    bail!(
+        "{:?} ended with {}: {}",
+        command.get_program(),
+        done.status,
+        line.unwrap_or("it wrote nothing")
+    )
+}
+
 fn run(directory: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    time(&mut [command(directory, program, arguments)]).map(drop)
+    set_up(command(directory, program, arguments))
 }
 
 fn certtool_authority(directory: &Path) -> anyhow::Result<()> {
@@ -339,7 +362,7 @@ fn mkcert(directory: &Path, arguments: &[&str]) -> Command {
 
 fn mkcert_authority(directory: &Path) -> anyhow::Result<()> {
     // The first run makes the CA.
-    time(&mut mkcert_steps(directory, 0)).map(drop)
+    mkcert_steps(directory, 0).into_iter().try_for_each(set_up)
 }
 
 fn mkcert_steps(directory: &Path, _: usize) -> Vec<Command> {
@@ -382,11 +405,8 @@ fn easyrsa(directory: &Path, arguments: &[&str]) -> Command {
 }
 
 fn easyrsa_authority(directory: &Path) -> anyhow::Result<()> {
-    time(&mut [
-        easyrsa(directory, &["init-pki"]),
-        easyrsa(directory, &["build-ca", "nopass"]),
-    ])
-    .map(drop)
+    set_up(easyrsa(directory, &["init-pki"]))?;
+    set_up(easyrsa(directory, &["build-ca", "nopass"]))
 }
 
 fn easyrsa_steps(directory: &Path, number: usize) -> Vec<Command> {

@@ -63,8 +63,19 @@ impl Instance {
     }
 
     fn command(&self, program: &str) -> std::process::Command {
-        self.tree
-            .command_with_hosts(&self.directory.path().join("hosts"), program)
+        self.tree.command_of(self.directory.path(), program)
+    }
+
+    /// Gives it another `/etc/hosts`, also in the jail of its services.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn set_hosts(&self, text: &str) -> Result<()> {
+        for file in ["hosts", "queue/etc/hosts"] {
+            // Written in place: a new file would not be the one that is mounted.
+            fs::write(self.directory.path().join(file), text)?;
+        }
+        Ok(())
     }
 
     /// Starts Postfix and waits for its greeting.

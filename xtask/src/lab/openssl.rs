@@ -175,6 +175,19 @@ impl Authority {
         Ok(Self { directory, own })
     }
 
+    /// One that [`Authority::create`] made earlier.
+    #[must_use]
+    pub fn at(directory: &Path, name: &str) -> Self {
+        let directory = directory.join(name.replace(' ', "-"));
+        Self {
+            own: Certificate {
+                key: directory.join("ca.key.pem"),
+                certificate: directory.join("ca.crt.pem"),
+            },
+            directory,
+        }
+    }
+
     /// Its certificate, PEM.
     #[must_use]
     pub fn certificate(&self) -> &Path {

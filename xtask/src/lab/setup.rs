@@ -151,7 +151,9 @@ impl Setup {
 
     /// What people leave in main.cf, all at once: chain files and certificates of other kinds that beat the ordinary ones,
     /// a CA directory, dead milters and filters, md5, wide `mynetworks`, `reject` wherever it fits, a table that
-    /// turns TLS off, tickets and session caches.
+    /// turns TLS off, tickets and session caches, a proxy and a command filter, senders that must exist in the mail domain.
+    /// The foreign CA (`foreign` in [`Instance::directory`](super::Instance::directory)) is trusted in every way there is:
+    /// as a directory, as a trust anchor, and as one of those that the system trusts.
     #[must_use]
     pub fn hostile(mut self) -> Self {
         self.hostile = true;
@@ -205,13 +207,16 @@ impl Setup {
         // For the namespace, and for services in the jail.
         fs::write(directory.path().join("hosts"), &hosts)?;
         fs::write(directory.path().join("queue/etc/hosts"), &hosts)?;
-        for file in ["services", "nsswitch.conf"] {
-            // Not every minimal system has them; then the jail goes without, as it does there.
-            let _ = fs::copy(
-                setup.tree.outside(&Path::new("/etc").join(file)),
-                directory.path().join("queue/etc").join(file),
-            );
-        }
+        // A name that is not in there does not exist, whatever DNS this machine has.
+        fs::write(
+            directory.path().join("queue/etc/nsswitch.conf"),
+            "passwd: files\ngroup: files\nshadow: files\nhosts: files\nprotocols: files\nservices: files\n",
+        )?;
+        // Not every minimal system has it; then the jail goes without, as it does there.
+        let _ = fs::copy(
+            setup.tree.outside(Path::new("/etc/services")),
+            directory.path().join("queue/etc/services"),
+        );
         let status = setup
             .tree
             .command("chown")
@@ -262,6 +267,8 @@ impl Setup {
         );
         // A CA directory that trusts the foreign CA.
         fs::create_dir(directory.join("capath"))?;
+        // Instances lay this one over the directory in which OpenSSL looks by itself.
+        fs::create_dir(directory.join("system-ca"))?;
         let name = openssl::openssl(&[
             "x509",
             "-in",
@@ -269,12 +276,11 @@ impl Setup {
             "-noout",
             "-subject_hash",
         ])?;
-        fs::copy(
-            foreign.certificate(),
-            directory
-                .join("capath")
-                .join(format!("{}.0", String::from_utf8(name)?.trim())),
-        )?;
+        let name = format!("{}.0", String::from_utf8(name)?.trim());
+        for trusted in ["capath", "system-ca"] {
+            fs::copy(foreign.certificate(), directory.join(trusted).join(&name))?;
+        }
+        fs::copy(foreign.certificate(), directory.join("anchor.pem"))?;
         let capath = place("capath");
         let mut setup = self;
         for side in ["smtpd", "smtp"] {
@@ -314,6 +320,13 @@ impl Setup {
             .set("mynetworks", "0.0.0.0/0")
             .set("smtpd_milters", "inet:127.0.0.1:9")
             .set("smtpd_proxy_filter", "127.0.0.1:9")
-            .set("milter_default_action", "tempfail"))
+            .set("milter_default_action", "tempfail")
+            .set("tls_append_default_CA", "yes")
+            .set("smtp_tls_trust_anchor_file", &place("anchor.pem"))
+            .set("mydestination", "$myhostname, localhost, $mydomain")
+            .set("smtpd_reject_unlisted_sender", "yes")
+            .set("smtpd_upstream_proxy_protocol", "haproxy")
+            .set("smtpd_upstream_proxy_timeout", "1s")
+            .set("smtpd_command_filter", "static:QUIT"))
     }
 }

@@ -13,8 +13,13 @@ pub struct Tree {
     root: Option<PathBuf>,
 }
 
-/// Puts a file over /etc/hosts in a mount namespace of its own, then runs the rest.
-const WITH_HOSTS: &str = r#"mount --bind "$1" "$2/etc/hosts" && shift 2 && exec "$@""#;
+/// Lays files of an instance (`$1`) over those of its tree (`$2`) in a mount namespace of its own, then runs the rest:
+/// /etc/hosts, nsswitch.conf (no DNS), and, if there are any, the certificates that the system trusts.
+const WITH_HOSTS: &str = r#"mount --bind "$1/hosts" "$2/etc/hosts" || exit
+if [ -f "$2/etc/nsswitch.conf" ]; then mount --bind "$1/queue/etc/nsswitch.conf" "$2/etc/nsswitch.conf" || exit; fi
+if [ -d "$1/system-ca" ]; then mount --bind "$1/system-ca" "$2/etc/ssl/certs" || exit; fi
+shift 2
+exec "$@""#;
 
 impl Tree {
     /// A system in a directory, as `debootstrap` makes it, with postfix, postfix-lmdb and openssl in it.
@@ -61,13 +66,13 @@ impl Tree {
         command
     }
 
-    /// Likewise, with another `/etc/hosts` (a path outside) for it and all that it starts.
-    pub fn command_with_hosts(&self, hosts: &Path, program: &str) -> Command {
+    /// Likewise, for it and all that it starts with the `/etc` files of an instance, whose directory (a path outside) this is.
+    pub fn command_of(&self, instance: &Path, program: &str) -> Command {
         let root = self.root.as_deref().unwrap_or(Path::new(""));
         let mut command = Command::new("unshare");
         command
             .args(["--mount", "sh", "-c", WITH_HOSTS, "sh"])
-            .arg(hosts)
+            .arg(instance)
             .arg(root);
         if self.root.is_some() {
             command.arg("chroot").arg(root);

@@ -20,7 +20,10 @@ use xtask::lab::{Instance, Pasted, Setup};
 pub const FINGERPRINT: &str = "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF";
 
 pub fn instance() -> Instance {
-    let instance = Setup::new(RELAY).create().unwrap();
+    let instance = Setup::new(RELAY)
+        .knows("relay2.example.org")
+        .create()
+        .unwrap();
     for file in [
         "relay.example.org.key.pem",
         "relay.example.org.crt.pem",

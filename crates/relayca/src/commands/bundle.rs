@@ -83,9 +83,9 @@ pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
         ));
     }
     run.printer.note(if seal_to.is_empty() {
-        "no key is in a public bundle; next: tar -x -C /etc/postfix/relayca -f HOST.public.tar on the host"
+        "no key is in a public bundle; next, on the host: tar -xf HOST.public.tar -C CONFIG_DIRECTORY/relayca"
     } else {
-        "next: send it to the host, where: age -d -i KEY BUNDLE | tar -x -C /etc/postfix/relayca"
+        "next, on the host: age -d -i KEY HOST.sealed.tar.age | tar -xf - -C CONFIG_DIRECTORY/relayca"
     });
     Ok(())
 }

@@ -24,11 +24,7 @@ const LONGEST: usize = 1 << 20;
 pub fn run(run: &Run, arguments: &Fingerprint) -> Result<(), Failure> {
     let digest: Digest = word(&arguments.digest)?;
     let pin: Pin = word(&arguments.pin)?;
-    if digest.is_weak() {
-        run.printer.warning(&format!(
-            "{digest} is weak: use it only for a Postfix that knows nothing better"
-        ));
-    }
+    super::map::warn_of_weak(run, digest);
     let mut found = Vec::new();
     for what in &arguments.what {
         for inspected in inspect(what, arguments)? {

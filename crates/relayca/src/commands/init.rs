@@ -41,6 +41,7 @@ pub fn run(run: &Run, arguments: &Init) -> Result<(), Failure> {
         ))
         .hint("`relayca list` shows what it has issued; a second authority needs another --dir"));
     }
+    home::refuse_odd_path(&target)?;
     disk::refuse_existing(&target)?;
     let plan = plan(&domain, arguments)?;
     let admins = admins(run, arguments, &domain)?;
@@ -152,8 +153,11 @@ fn admins(run: &Run, arguments: &Init, domain: &Domain) -> Result<Admins, Failur
     let mut named = recipients(&arguments.recipient)?;
     for file in &arguments.recipients_file {
         let text = disk::read_text(file, LONGEST_RECIPIENTS)?;
-        let read = relayca_bundle::parse_recipients_file(&text)
-            .map_err(|error| Failure::from(error).within(file.display()))?;
+        let read = relayca_bundle::parse_recipients_file(&text).map_err(|error| {
+            Failure::new(error.to_string())
+                .hint_of(error.hint())
+                .within(file.display())
+        })?;
         named.extend(read);
     }
     if !named.is_empty() {
@@ -230,12 +234,7 @@ fn make(
     let authority = Authority::create(&new, run.now)?;
     seal_ca(run, &authority, admins, directory)?;
 
-    let identities: Vec<String> = run
-        .secrets
-        .identity_files()
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
+    let identities = lasting_identities(run);
     let text = settings::render(
         domain,
         &plan.relays,
@@ -271,6 +270,23 @@ fn make(
     }
     enter(run, domain, &authority, &issued, directory)?;
     Ok(Made { authority, issued })
+}
+
+/// The identity files that will still be there for the next command; relayca.toml names them.
+fn lasting_identities(run: &Run) -> Vec<String> {
+    let mut lasting = Vec::new();
+    for path in run.secrets.identity_files() {
+        match path.to_str() {
+            Some(text) if path.is_file() && home::refuse_odd_path(&path).is_ok() => {
+                lasting.push(text.to_owned());
+            }
+            _ => run.printer.warning(&format!(
+                "the identity `{}` is no plain file, so relayca.toml does not name it: give -i to each command",
+                path.display()
+            )),
+        }
+    }
+    lasting
 }
 
 /// The CA certificate, its key under a random passphrase, and that passphrase sealed to the admins.
@@ -387,13 +403,8 @@ fn report(run: &Run, root: &std::path::Path, made: &Made, admins: &Admins) -> Re
             continue;
         };
         let snippet = pieces::relay_snippet(&home.settings, relay, Vec::new(), RelayStyle::Block)?;
-        steps::send(&mut steps, &home, &issued.host, issued.by_passphrase);
-        steps::unpack(
-            &mut steps,
-            &home.settings,
-            &issued.host,
-            issued.by_passphrase,
-        );
+        steps::send(&mut steps, &home, &issued.host, issued.key_file.is_none());
+        steps::unpack(&mut steps, &home.settings, &issued.host, issued.key_file);
         steps::settings_block(
             &mut steps,
             &issued.host,

@@ -35,7 +35,7 @@ const MANY: usize = 6;
 /// Runs the command.
 pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
     let mut home = run.home(arguments.hosts.first().map(String::as_str))?;
-    let requests = requests(&home, arguments)?;
+    let requests = requests(run, &home, arguments)?;
     check_names(&home, &requests)?;
     let mut inventory = home.inventory()?;
     refuse_issued(&inventory, &requests)?;
@@ -50,7 +50,7 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
     // Again, now that nobody else can issue; and relayca.toml as it is now.
     refuse_issued(&*change, &requests)?;
     home = Home::at(home.root)?;
-    let new_settings = change_settings(&mut home, &requests)?;
+    change_settings(&mut home, &requests)?;
     let staged = Staged::begin(&home.root, new_id()?)?;
     let prompt = run.secrets.prompt();
     let issuing = Issuing {
@@ -61,8 +61,16 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
         now: run.now,
     };
     let issued = issue_all(run, &issuing, &requests, &mut *change, &staged)?;
-    if let Some(text) = &new_settings {
-        staged.put(home::SETTINGS, text.as_bytes(), pieces::PRIVATE)?;
+    // As it is now: somebody may have edited it while the hosts were being issued.
+    home = Home::at(home.root)?;
+    let was = home.settings_text.clone();
+    if let Some(text) = change_settings(&mut home, &requests)? {
+        staged.replace(
+            home::SETTINGS,
+            text.as_bytes(),
+            pieces::PRIVATE,
+            was.as_bytes(),
+        )?;
     }
     let map = map(&home.settings, &*change, run.now)?;
     put_public_pieces(run, &home, &*change, &authority, &map, &staged)?;
@@ -81,7 +89,7 @@ fn map(
 }
 
 /// The hosts asked for, with the options of the command line.
-fn requests(home: &Home, arguments: &Issue) -> Result<Vec<HostRequest>, Failure> {
+fn requests(run: &Run, home: &Home, arguments: &Issue) -> Result<Vec<HostRequest>, Failure> {
     let domain = &home.settings.domain;
     let mut requests = arguments
         .hosts
@@ -89,15 +97,28 @@ fn requests(home: &Home, arguments: &Issue) -> Result<Vec<HostRequest>, Failure>
         .map(|host| HostRequest::parse(host, domain, arguments.relay))
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(file) = &arguments.from {
+        if file == Path::new("-") && run.global.passphrase_file.as_deref() == Some(file) {
+            return Err(Failure::usage(
+                "both the list and the passphrase are to come from standard input",
+            )
+            .hint("give the passphrase by --passphrase-fd or in a file"));
+        }
         let (text, name) = if file == Path::new("-") {
             let text = std::io::read_to_string(std::io::Read::take(
                 std::io::stdin(),
-                hosts::LONGEST_LIST as u64,
+                hosts::LONGEST_LIST as u64 + 1,
             ))
             .map_err(|error| {
                 Failure::new(format!("cannot read standard input: {error}"))
                     .hint("standard input must be open, and text in UTF-8")
             })?;
+            if text.len() > hosts::LONGEST_LIST {
+                let limit = hosts::LONGEST_LIST;
+                return Err(
+                    Failure::new(format!("the list is larger than {limit} bytes"))
+                        .hint("issue the hosts in several runs"),
+                );
+            }
             (text, "standard input".to_owned())
         } else {
             (
@@ -395,10 +416,9 @@ fn snippet_of(home: &Home, issued: &Issued) -> Result<Snippet, Failure> {
 /// The relays first: until they know the host, its mail waits.
 fn relay_steps(steps: &mut Steps, home: &Home, map: &FingerprintMap) -> Result<(), Failure> {
     let bindings = pieces::bindings(&home.settings);
-    let access = pieces::access_map(map, &bindings)?;
     for relay in &home.settings.relays {
-        steps::map(steps, home, relay, &map.to_text(), access.as_deref())?;
-        if access.is_some() {
+        steps::map(steps, home, relay, map, &bindings)?;
+        if !bindings.is_empty() {
             let snippet =
                 pieces::relay_snippet(&home.settings, relay, bindings.clone(), RelayStyle::Block)?;
             steps::settings_block(
@@ -414,8 +434,8 @@ fn relay_steps(steps: &mut Steps, home: &Home, map: &FingerprintMap) -> Result<(
 
 fn host_steps(steps: &mut Steps, home: &Home, issued: &Issued) -> Result<(), Failure> {
     let snippet = snippet_of(home, issued)?;
-    steps::send(steps, home, &issued.host, issued.by_passphrase);
-    steps::unpack(steps, &home.settings, &issued.host, issued.by_passphrase);
+    steps::send(steps, home, &issued.host, issued.key_file.is_none());
+    steps::unpack(steps, &home.settings, &issued.host, issued.key_file);
     let what = if home.settings.relay(&issued.host).is_some() {
         "the relay's service"
     } else {
@@ -484,7 +504,7 @@ pub fn issued_json(home: &Home, issued: &Issued, snippet: &Snippet) -> Value {
         "not_after": dates::stamp(certificate.not_after()),
         "fingerprint": relayca_fingerprint::fingerprint(home.settings.digest, certificate.spki_der()).to_string(),
         "bundle": home.path(&Home::bundle(&issued.host)),
-        "passphrase_file": issued.by_passphrase.then(|| home.path(&Home::bundle_passphrase(&issued.host))),
+        "passphrase_file": issued.key_file.is_none().then(|| home.path(&Home::bundle_passphrase(&issued.host))),
         "snippet": snippet_json(snippet),
     })
 }

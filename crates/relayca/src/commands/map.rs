@@ -1,6 +1,6 @@
 //! `relayca map`: relay_clientcerts, who may relay.
 
-use relayca_fingerprint::FingerprintMap;
+use relayca_fingerprint::{Digest, FingerprintMap};
 
 use crate::cli::{Map, MapFormat};
 use crate::failure::Failure;
@@ -18,11 +18,7 @@ pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
         .as_deref()
         .map_or(Ok(settings.digest), word)?;
     let pin = arguments.pin.as_deref().map_or(Ok(settings.pin), word)?;
-    if digest.is_weak() {
-        run.printer.warning(&format!(
-            "{digest} is weak: use it only for a Postfix that knows nothing better"
-        ));
-    }
+    warn_of_weak(run, digest);
     let listed = pieces::listed(&home.inventory_read_only()?, run.now)?;
     let map = pieces::map_of(&listed, digest, pin)?;
     let format = if run.printer.json {
@@ -59,15 +55,26 @@ fn paste(settings: &Settings, map: &FingerprintMap) -> Result<String, Failure> {
         .map(|relay| settings.config_directory(&relay.name))
         .collect();
     directories.dedup();
+    if directories.is_empty() {
+        return Err(
+            Failure::new("`relays` in relayca.toml names no relay to paste it on")
+                .hint("add one, as in relays = [\"relayhost.example.org:2500\"]"),
+        );
+    }
     let [directory] = directories.as_slice() else {
         return Err(Failure::usage(
             "the relays keep their configuration in different directories, and a block is for one",
         )
         .hint("`relayca bundle RELAY` writes each relay's own HOST.public.tar"));
     };
-    let mut script = relayca_postfix::map_script(directory, &map.to_text())?;
-    if let Some(access) = pieces::access_map(map, &pieces::bindings(settings))? {
-        script.push_str(&relayca_postfix::access_map_script(directory, &access)?);
+    pieces::map_script(directory, map, &pieces::bindings(settings))
+}
+
+/// Old digests are for old Postfixes only.
+pub fn warn_of_weak(run: &Run, digest: Digest) {
+    if digest.is_weak() {
+        run.printer.warning(&format!(
+            "{digest} is weak: use it only for a Postfix that knows nothing better"
+        ));
     }
-    Ok(script)
 }

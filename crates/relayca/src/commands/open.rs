@@ -96,7 +96,7 @@ fn report(run: &Run, entries: &[Entry], place: &Path) -> Result<(), Failure> {
             .map(|entry| json!({ "name": entry.name, "mode": format!("{:04o}", entry.mode), "bytes": entry.content.len() }))
             .collect();
         run.printer
-            .json(&json!({ "directory": place, "files": files }))?;
+            .json(&json!({ "directory": place.to_string_lossy(), "files": files }))?;
     } else {
         let list: String = entries
             .iter()

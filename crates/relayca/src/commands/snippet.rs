@@ -34,12 +34,6 @@ pub fn run(run: &Run, arguments: &Snippet) -> Result<(), Failure> {
                 );
             }
         };
-        if home.settings.digest.is_weak() {
-            run.printer.warning(&format!(
-                "{} is weak: use it only for a Postfix that knows nothing better",
-                home.settings.digest
-            ));
-        }
         pieces::relay_snippet(
             &home.settings,
             relay,

@@ -1,0 +1,106 @@
+//! The one place that writes files.
+//!
+//! In: bytes, a mode and a path below a directory. Out: files that are whole or absent. It refuses to
+//! know what the bytes are.
+//!
+//! A change to an authority goes through [`Staged`], a new directory through [`NewDirectory`]; both are told of
+//! interrupts by [`remove_unfinished`]. Here is what they share, and reading.
+
+mod new_directory;
+mod staged;
+mod unfinished;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+pub use new_directory::{NewDirectory, refuse_existing};
+pub use staged::{Staged, UNMERGED, settle, staged};
+pub use unfinished::remove_unfinished;
+
+/// Past this many files one flush of the file system is cheaper than one a file.
+const FLUSH_ALL_FROM: usize = 16;
+
+/// Writes a new file that must not exist, mode first, and brings it and its name to the disk.
+pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
+    write_exclusive(path, content, mode).map_err(|error| Failure::io("write", path, &error))?;
+    sync(path)?;
+    sync(
+        path.parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new(".")),
+    )
+}
+
+/// Reads a file of at most `limit` bytes; what is read is wiped when dropped.
+pub fn read(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let failed = |error: io::Error| Failure::io("read", path, &error);
+    let mut file = File::open(path).map_err(failed)?;
+    // Room from the start: a vector that grows would leave copies of a key behind.
+    let expected = file.metadata().map_err(failed)?.len().min(limit as u64) as usize;
+    let mut content = Zeroizing::new(Vec::with_capacity(expected + 1));
+    Read::by_ref(&mut file)
+        .take(limit as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(failed)?;
+    if content.len() > limit {
+        return Err(
+            Failure::new(format!("`{}` is larger than {limit} bytes", path.display()))
+                .hint("it cannot be what relayca expects there"),
+        );
+    }
+    Ok(content)
+}
+
+/// Reads a text file of at most `limit` bytes.
+pub fn read_text(path: &Path, limit: usize) -> Result<Zeroizing<String>, Failure> {
+    let mut content = read(path, limit)?;
+    match String::from_utf8(std::mem::take(&mut *content)) {
+        Ok(text) => Ok(Zeroizing::new(text)),
+        Err(error) => {
+            drop(Zeroizing::new(error.into_bytes()));
+            Err(
+                Failure::new(format!("`{}` is not a text file", path.display()))
+                    .hint("it must be text in UTF-8"),
+            )
+        }
+    }
+}
+
+/// Writes a file that must not exist; what is open is not on the disk yet.
+fn write_exclusive(path: &Path, content: &[u8], mode: u32) -> io::Result<File> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(content)?;
+    Ok(file)
+}
+
+/// Makes a directory for the owner alone; one that exists is fine. Gives whether it was made.
+fn make_directory(path: &Path) -> Result<bool, Failure> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Failure::io("make", path, &error)),
+    }
+}
+
+/// Brings a file or a directory to the disk. A new name is on the disk only when its directory is.
+fn sync(path: &Path) -> Result<(), Failure> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Failure::io("flush", path, &error))
+}
+
+/// Brings everything to the disk that is on the file system of this directory.
+fn flush_file_system(path: &Path) -> Result<(), Failure> {
+    let directory = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
+    rustix::fs::syncfs(&directory).map_err(|error| Failure::io("flush", path, &error.into()))
+}

@@ -1,0 +1,309 @@
+//! A directory that appears whole or not at all.
+//!
+//! In: files to be below it. Out: the directory, renamed into its place once all of it is on the disk. It refuses to replace
+//! anything.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+
+use walkdir::WalkDir;
+
+use super::unfinished::{keep, unfinished};
+use super::{FLUSH_ALL_FROM, flush_file_system, make_directory, sync, write_exclusive};
+use crate::failure::Failure;
+
+/// How the name ends under which it is being built.
+const UNFINISHED: &str = ".unfinished";
+
+/// A directory that appears whole or not at all.
+#[derive(Debug)]
+pub struct NewDirectory {
+    target: PathBuf,
+    building: PathBuf,
+    above: Above,
+    written: AtomicUsize,
+    _lock: File,
+    done: bool,
+}
+
+impl NewDirectory {
+    /// Begins beside `target`, which must not exist or be empty. What a killed run left there is taken away.
+    pub fn begin(target: &Path) -> Result<Self, Failure> {
+        let target =
+            std::path::absolute(target).map_err(|error| Failure::io("find", target, &error))?;
+        refuse_existing(&target)?;
+        let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
+            return Err(Failure::new(format!(
+                "`{}` cannot be made",
+                target.display()
+            )));
+        };
+        let above = Above::make(parent)?;
+        clear_leavings(parent, &name.to_string_lossy());
+        // A name that nobody can have taken before us, with something else behind it.
+        let building = parent.join(format!(
+            ".{}.{}{UNFINISHED}",
+            name.to_string_lossy(),
+            relayca_ca::Serial::random()?
+        ));
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&building)
+            .map_err(|error| Failure::io("make", &building, &error))?;
+        unfinished(|paths| paths.push(building.clone()));
+        // The lock tells a run that died, whose leavings may go, from one that is working.
+        let lock = File::open(&building)
+            .and_then(|lock| lock.lock().map(|()| lock))
+            .map_err(|error| Failure::io("lock", &building, &error))?;
+        Ok(Self {
+            target,
+            building,
+            above,
+            written: AtomicUsize::new(0),
+            _lock: lock,
+            done: false,
+        })
+    }
+
+    /// Where it is being built.
+    pub fn path(&self) -> &Path {
+        &self.building
+    }
+
+    /// Writes a file at `relative`.
+    pub fn put(&self, relative: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
+        write_below(&self.building, relative, content, mode)?;
+        self.written.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Brings it to the disk and renames it into place; gives the place.
+    pub fn publish(mut self) -> Result<PathBuf, Failure> {
+        flush_tree(&self.building, self.written.load(Ordering::Relaxed))?;
+        keep(&self.building)?;
+        fs::rename(&self.building, &self.target).map_err(|error| match error.kind() {
+            io::ErrorKind::DirectoryNotEmpty
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::NotADirectory => exists(&self.target),
+            _ => Failure::io("put in place", &self.target, &error),
+        })?;
+        self.done = true;
+        self.above.made = None;
+        sync(self.target.parent().unwrap_or(Path::new("/"))).map_err(|failure| {
+            failure
+                .within(format_args!(
+                    "`{}` is made and whole",
+                    self.target.display()
+                ))
+                .hint("look at the disk: after a power cut it might be gone again")
+        })?;
+        Ok(self.target.clone())
+    }
+}
+
+impl Drop for NewDirectory {
+    fn drop(&mut self) {
+        if !self.done {
+            unfinished(|paths| paths.retain(|path| *path != self.building));
+            let _ = fs::remove_dir_all(&self.building);
+        }
+    }
+}
+
+/// The directories above a new one, taken away again unless it gets into its place.
+#[derive(Debug)]
+struct Above {
+    lowest: PathBuf,
+    /// The topmost that had to be made.
+    made: Option<PathBuf>,
+}
+
+impl Above {
+    fn make(lowest: &Path) -> Result<Self, Failure> {
+        let missing = lowest.ancestors().take_while(|path| !path.exists());
+        let above = Self {
+            lowest: lowest.to_owned(),
+            made: missing.last().map(Path::to_owned),
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(lowest)
+            .map_err(|error| Failure::io("make", lowest, &error))?;
+        Ok(above)
+    }
+}
+
+impl Drop for Above {
+    fn drop(&mut self) {
+        let Some(made) = &self.made else { return };
+        for path in self
+            .lowest
+            .ancestors()
+            .take_while(|path| path.starts_with(made))
+        {
+            // One that holds something stays: another run is at work there.
+            let _ = fs::remove_dir(path);
+        }
+    }
+}
+
+/// Fails unless `target` is absent or an empty directory.
+pub fn refuse_existing(target: &Path) -> Result<(), Failure> {
+    match fs::read_dir(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(exists(target))),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(exists(target)),
+        Err(error) => Err(Failure::io("read", target, &error)),
+    }
+}
+
+fn exists(target: &Path) -> Failure {
+    Failure::new(format!(
+        "`{}` exists already; nothing was changed",
+        target.display()
+    ))
+    .hint("name another directory, or look at what is there first: relayca never overwrites it")
+}
+
+/// Takes away what killed runs left for the target `name`: directories of ours, for us alone, under a name that only
+/// we give, and that nobody works in. Anything else is not ours to touch.
+fn clear_leavings(parent: &Path, name: &str) {
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
+    let begins = format!(".{name}.");
+    for entry in entries.filter_map(Result::ok) {
+        let file_name = entry.file_name().to_string_lossy().into_owned();
+        let ours = file_name
+            .strip_prefix(&begins)
+            .and_then(|rest| rest.strip_suffix(UNFINISHED))
+            .is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let private = entry.metadata().is_ok_and(|found| {
+            found.is_dir()
+                && found.uid() == rustix::process::geteuid().as_raw()
+                && found.mode() & 0o7777 == 0o700
+        });
+        let dead = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        if ours && private && dead() {
+            // Where it cannot go it does no harm.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// `relative` may only go down.
+fn write_below(base: &Path, relative: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
+    let relative = Path::new(relative);
+    if !relative
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)))
+    {
+        return Err(Failure::new(format!(
+            "`{}` leads out of its directory",
+            relative.display()
+        )));
+    }
+    let path = base.join(relative);
+    match write_exclusive(&path, content, mode) {
+        // Its directory is missing once; asking first would ask once a file.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_directory(path.parent().unwrap_or(base))?;
+            write_exclusive(&path, content, mode)
+        }
+        other => other,
+    }
+    .map(drop)
+    .map_err(|error| Failure::io("write", &path, &error))
+}
+
+/// Brings a tree to the disk: file by file, or all at once where there are many.
+fn flush_tree(tree: &Path, files: usize) -> Result<(), Failure> {
+    if files >= FLUSH_ALL_FROM {
+        return flush_file_system(tree);
+    }
+    for entry in WalkDir::new(tree).contents_first(true) {
+        let entry = entry
+            .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", tree.display())))?;
+        sync(entry.path())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_directory_never_replaces_one_that_holds_something() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("new");
+        let first = NewDirectory::begin(&target).unwrap();
+        // A second run beside it does not disturb the first, and comes too late.
+        let second = NewDirectory::begin(&target).unwrap();
+        first.put("a/b", b"1", 0o600).unwrap();
+        first.publish().unwrap();
+        second.put("a/b", b"2", 0o600).unwrap();
+        assert!(
+            second
+                .publish()
+                .unwrap_err()
+                .message
+                .contains("exists already")
+        );
+        assert!(
+            NewDirectory::begin(&target)
+                .unwrap_err()
+                .message
+                .contains("exists already")
+        );
+        assert_eq!(fs::read(target.join("a/b")).unwrap(), b"1");
+    }
+
+    #[test]
+    fn leavings_of_a_killed_run_are_taken_away() {
+        let root = tempfile::tempdir().unwrap();
+        let id = "0123456789abcdef0123456789abcdef";
+        let private = |name: String, mode| {
+            let path = root.path().join(name);
+            fs::DirBuilder::new().mode(mode).create(&path).unwrap();
+            fs::write(path.join("stale"), b"1").unwrap();
+            path
+        };
+        let left = private(format!(".new.{id}.unfinished"), 0o700);
+        let others = [
+            private(".new.unfinished".into(), 0o700),
+            private(format!(".new2.{id}.unfinished"), 0o700),
+            private(format!(".new.{}.unfinished", id.replace('0', "f")), 0o750),
+        ];
+        let victim = private("victim".into(), 0o700);
+        let link = root
+            .path()
+            .join(format!(".new.{}.unfinished", id.replace('1', "f")));
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        let target = NewDirectory::begin(&root.path().join("new"))
+            .unwrap()
+            .publish()
+            .unwrap();
+        assert_eq!(fs::read_dir(target).unwrap().count(), 0);
+        assert!(!left.exists());
+        assert!(link.is_symlink() && victim.join("stale").exists());
+        for other in others {
+            assert!(other.join("stale").exists(), "{}", other.display());
+        }
+    }
+
+    #[test]
+    fn names_that_lead_out_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let new = NewDirectory::begin(&root.path().join("new")).unwrap();
+        for bad in ["../x", "/x", "a/../../x"] {
+            assert!(new.put(bad, b"", 0o600).is_err(), "{bad}");
+        }
+    }
+}

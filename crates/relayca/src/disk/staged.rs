@@ -1,0 +1,418 @@
+//! Files on their way into an authority.
+//!
+//! In: files below the authority, and whether the inventory committed them. Out: all of them in place, or none. It refuses
+//! to know what they are, and the inventory.
+//!
+//! They are written into the one directory `staged/ID`, so that one directory is made, flushed and removed however they
+//! lie afterwards, and reach the disk; the inventory commits a transaction that names the ID; only then each is renamed into place. After a stop at any moment [`settle`] looks at the inventory: a
+//! committed ID is put into place, another one is removed.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::unfinished::{GOING, keep, unfinished};
+use super::{FLUSH_ALL_FROM, flush_file_system, make_directory, sync, write_exclusive};
+use crate::failure::Failure;
+
+/// Where an authority keeps what is not yet in place.
+const STAGED: &str = "staged";
+/// Where a staged file goes that has a plain name: the longest hosts' files leave no room for more in it.
+const BUNDLES: &str = "bundles/";
+/// Begins the name of any other staged file, and stands for `/` in it. No name of ours has one: host names cannot.
+const SLASH: char = ',';
+/// Ends the name of a copy of what is to be replaced.
+const WAS: &str = "~was";
+/// Ends the name of a file that could not take its place, because the one there was edited meanwhile.
+pub const UNMERGED: &str = ".unmerged";
+
+/// Files on their way into an authority.
+#[derive(Debug)]
+pub struct Staged {
+    root: PathBuf,
+    directory: PathBuf,
+    id: String,
+    written: Mutex<Written>,
+    committed: bool,
+}
+
+/// What was written and has to be flushed: a few files one by one, of many only that there are.
+#[derive(Debug)]
+enum Written {
+    Few(Vec<(PathBuf, File)>),
+    Many,
+}
+
+impl Staged {
+    /// Begins under `root`/staged/`id`. The caller holds the inventory's write lock.
+    pub fn begin(root: &Path, id: String) -> Result<Self, Failure> {
+        let parent = root.join(STAGED);
+        let directory = parent.join(&id);
+        unfinished(|paths| paths.push(directory.clone()));
+        let staged = Self {
+            root: root.to_owned(),
+            directory,
+            id,
+            written: Mutex::new(Written::Few(Vec::new())),
+            committed: false,
+        };
+        make_directory(&parent)?;
+        make_directory(&staged.directory)?;
+        Ok(staged)
+    }
+
+    /// The ID to be committed in the inventory.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Writes a file that will be at `relative` below the root. Several threads may call it at once.
+    pub fn put(&self, relative: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
+        let path = self.directory.join(staged_name(relative)?);
+        let file = write_exclusive(&path, content, mode)
+            .map_err(|error| Failure::io("write", &path, &error))?;
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *written {
+            Written::Few(files) if files.len() < FLUSH_ALL_FROM => files.push((path, file)),
+            _ => *written = Written::Many,
+        }
+        Ok(())
+    }
+
+    /// Writes a file that takes the place of the one at `relative`, if that still holds `was`. Where a person
+    /// edited it meanwhile, the new text goes beside it, to `relative` and [`UNMERGED`].
+    pub fn replace(
+        &self,
+        relative: &str,
+        content: &[u8],
+        mode: u32,
+        was: &[u8],
+    ) -> Result<(), Failure> {
+        self.put(&format!("{relative}{WAS}"), was, mode)?;
+        self.put(relative, content, mode)
+    }
+
+    /// Brings everything to the disk: after this the inventory may commit.
+    pub fn flush(&self) -> Result<(), Failure> {
+        match &*self.written.lock().unwrap_or_else(PoisonError::into_inner) {
+            Written::Few(files) => {
+                for (path, file) in files {
+                    file.sync_all()
+                        .map_err(|error| Failure::io("flush", path, &error))?;
+                }
+                sync(&self.directory)?;
+                sync(&self.root.join(STAGED))
+            }
+            Written::Many => flush_file_system(&self.directory),
+        }
+    }
+
+    /// From here on the files belong to the authority: an interrupt leaves them to [`settle`].
+    pub fn commits(&mut self) -> Result<(), Failure> {
+        keep(&self.directory)?;
+        self.committed = true;
+        Ok(())
+    }
+
+    /// The inventory did not commit after all: they are taken away again.
+    pub fn did_not_commit(&mut self) {
+        self.committed = false;
+    }
+
+    /// Renames every file into its place.
+    pub fn publish(self) -> Result<(), Failure> {
+        put_in_place(&self.root, &self.directory).map_err(|failure| {
+            failure
+                .within("the inventory has the change, but a file is not in its place yet")
+                .hint("remove the cause and run any relayca command: it finishes the work")
+        })
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.committed {
+            unfinished(|paths| paths.retain(|path| *path != self.directory));
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+/// The name under `staged/ID` of a file that will be at `relative`, which may only go down.
+fn staged_name(relative: &str) -> Result<String, Failure> {
+    let goes_down = relative
+        .split('/')
+        .all(|part| !matches!(part, "" | "." | ".."));
+    if !goes_down || relative.contains([SLASH, '\0']) {
+        return Err(Failure::new(format!(
+            "`{relative}` is not a path below the authority, or has a comma"
+        )));
+    }
+    Ok(match relative.strip_prefix(BUNDLES) {
+        Some(name) if !name.contains('/') => name.to_owned(),
+        _ => format!("/{relative}").replace('/', &SLASH.to_string()),
+    })
+}
+
+/// Where the file of this name under `staged/ID` will be; `None` for a name that [`staged_name`] does not give.
+fn place_of(name: &str) -> Option<String> {
+    let relative = match name.strip_prefix(SLASH) {
+        Some(rest) => rest.replace(SLASH, "/"),
+        None => format!("{BUNDLES}{name}"),
+    };
+    let ours = staged_name(&relative).is_ok_and(|again| again == name);
+    ours.then_some(relative)
+}
+
+/// Finishes or takes back what earlier processes left under `staged`. `committed` asks the inventory.
+/// The caller holds its write lock, so nobody is half way through.
+pub fn settle(
+    root: &Path,
+    committed: impl Fn(&str) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    for directory in staged(root)? {
+        let id = directory
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if committed(&id)? {
+            put_in_place(root, &directory)?;
+        } else {
+            fs::remove_dir_all(&directory)
+                .map_err(|error| Failure::io("remove", &directory, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// What lies under `staged`: almost always nothing.
+pub fn staged(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let parent = root.join(STAGED);
+    match fs::read_dir(&parent) {
+        Ok(entries) => entries
+            // Only what `begin` makes: another file there is not ours to move or to remove.
+            .filter(|entry| entry.as_ref().map_or(true, is_ours))
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::io("read", &parent, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Failure::io("read", &parent, &error)),
+    }
+}
+
+fn is_ours(entry: &fs::DirEntry) -> bool {
+    let name = entry.file_name();
+    let plain = name
+        .to_string_lossy()
+        .trim_end_matches(GOING)
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric());
+    plain && entry.file_type().is_ok_and(|kind| kind.is_dir())
+}
+
+/// Moves what is in `directory` to its places below `root`. What is already moved, by us before a stop or by another
+/// process, is done.
+fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other,
+    };
+    let mut names = entries
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.file_name()))
+                .collect::<io::Result<Vec<_>>>()
+        })
+        .map_err(|error| Failure::io("read", directory, &error))?;
+    names.sort_unstable();
+    let mut touched = BTreeSet::new();
+    for name in &names {
+        let from = directory.join(name);
+        // A name that `put` does not give could lead out.
+        let Some(relative) = name.to_str().and_then(place_of) else {
+            return Err(Failure::new(format!("`{}` is not ours", from.display()))
+                .hint("take it away: relayca put nothing of that name there"));
+        };
+        if relative.ends_with(WAS) {
+            continue;
+        }
+        let mut target = root.join(&relative);
+        let mut was = name.clone();
+        was.push(WAS);
+        // Looked up among the names: asking the disk would ask once a file.
+        if names.binary_search(&was).is_ok() && edited(&directory.join(was), &target) {
+            target = root.join(format!("{relative}{UNMERGED}"));
+        }
+        let parent = target.parent().unwrap_or(root);
+        if !touched.contains(parent) {
+            if parent != root && make_directory(parent)? {
+                touched.insert(root.to_owned());
+            }
+            touched.insert(parent.to_owned());
+        }
+        match fs::rename(&from, &target) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Failure::io("put in place", &target, &error));
+            }
+            _ => {}
+        }
+    }
+    for directory in &touched {
+        sync(directory)?;
+    }
+    // What is left in it are the copies of what was replaced.
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::io("remove", directory, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the file at `target` is another than the one that was to be replaced.
+fn edited(was: &Path, target: &Path) -> bool {
+    match (fs::read(was), fs::read(target)) {
+        (Ok(was), Ok(now)) => was != now,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_staged_file_appears_only_when_published() {
+        let root = tempfile::tempdir().unwrap();
+        let mut staged = Staged::begin(root.path(), "a1".into()).unwrap();
+        staged.put("bundles/x", b"1", 0o600).unwrap();
+        staged.flush().unwrap();
+        assert!(!root.path().join("bundles/x").exists());
+        staged.commits().unwrap();
+        staged.publish().unwrap();
+        let mode = fs::metadata(root.path().join("bundles/x"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(super::staged(root.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_was_not_committed_goes_and_what_was_is_finished() {
+        let root = tempfile::tempdir().unwrap();
+        for id in ["kept", "gone"] {
+            let mut staged = Staged::begin(root.path(), id.into()).unwrap();
+            staged.put(id, b"1", 0o600).unwrap();
+            staged.commits().unwrap(); // as if killed here
+            drop(staged);
+        }
+        settle(root.path(), |id| Ok(id == "kept")).unwrap();
+        assert!(root.path().join("kept").exists());
+        assert!(!root.path().join("gone").exists());
+        assert!(super::staged(root.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_a_person_edited_meanwhile_is_not_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("relayca.toml");
+        for (edited, kept, beside) in [(false, "new", None), (true, "edited", Some("new"))] {
+            fs::write(&path, "old").unwrap();
+            let mut staged = Staged::begin(root.path(), format!("a{edited}")).unwrap();
+            staged
+                .replace("relayca.toml", b"new", 0o600, b"old")
+                .unwrap();
+            if edited {
+                fs::write(&path, "edited").unwrap();
+            }
+            staged.commits().unwrap();
+            staged.publish().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), kept);
+            let unmerged = fs::read_to_string(root.path().join("relayca.toml.unmerged")).ok();
+            assert_eq!(unmerged.as_deref(), beside);
+            assert!(super::staged(root.path()).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn foreign_files_under_staged_are_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join(STAGED)).unwrap();
+        fs::write(root.path().join("staged/.DS_Store"), "x").unwrap();
+        fs::write(root.path().join("staged/file"), "x").unwrap();
+        settle(root.path(), |_| Ok(false)).unwrap();
+        assert!(root.path().join("staged/.DS_Store").exists());
+    }
+
+    #[test]
+    fn many_files_reach_their_places_too() {
+        let root = tempfile::tempdir().unwrap();
+        let mut staged = Staged::begin(root.path(), "a1".into()).unwrap();
+        for number in 0..3 * FLUSH_ALL_FROM {
+            staged
+                .put(&format!("bundles/{number}"), b"1", 0o600)
+                .unwrap();
+        }
+        staged.put("relayca.toml", b"2", 0o600).unwrap();
+        staged.flush().unwrap();
+        staged.commits().unwrap();
+        staged.publish().unwrap();
+        let bundles = fs::read_dir(root.path().join("bundles")).unwrap();
+        assert_eq!(bundles.count(), 3 * FLUSH_ALL_FROM);
+        assert_eq!(fs::read(root.path().join("relayca.toml")).unwrap(), b"2");
+    }
+
+    #[test]
+    fn each_name_comes_back_and_no_other_leads_anywhere() {
+        for (relative, name) in [
+            ("bundles/a.tar.age", "a.tar.age"),
+            ("relayca.toml", ",relayca.toml"),
+            ("ca/ca.crt.pem", ",ca,ca.crt.pem"),
+            ("bundles/a/b", ",bundles,a,b"),
+        ] {
+            assert_eq!(staged_name(relative).unwrap(), name);
+            assert_eq!(place_of(name).as_deref(), Some(relative));
+        }
+        for bad in ["..", ",..,x", ",", ",,x", "a,b", ",bundles,a", ""] {
+            assert_eq!(place_of(bad), None, "{bad}");
+        }
+        let longest = "h".repeat(255);
+        assert_eq!(staged_name(&format!("bundles/{longest}")).unwrap(), longest);
+    }
+
+    #[test]
+    fn what_would_lead_out_stays_where_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("staged/a1");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(",..,x"), b"1").unwrap();
+        assert!(settle(root.path(), |_| Ok(true)).is_err());
+        assert!(directory.join(",..,x").exists());
+    }
+
+    #[test]
+    fn paths_that_lead_out_or_would_not_come_back_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let staged = Staged::begin(root.path(), "a1".into()).unwrap();
+        for bad in [
+            "../x",
+            "/x",
+            "a/../../x",
+            "a,b",
+            "bundles/a,b",
+            "a//b",
+            "a/",
+            "",
+            "./a",
+            "a\0",
+        ] {
+            assert!(staged.put(bad, b"", 0o600).is_err(), "{bad}");
+        }
+    }
+}
