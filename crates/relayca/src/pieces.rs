@@ -100,6 +100,7 @@ pub fn map_script(
         Some(access) => script.push_str(&relayca_postfix::access_map_script(directory, &access)?),
         None => script.push_str(&unbound_access_script(directory)),
     }
+    script.push_str(&reload_script(directory));
     Ok(script)
 }
 
@@ -108,10 +109,23 @@ pub fn unbound_access_script(directory: &str) -> String {
     format!(
         "\
 # Nobody is bound to senders. A relay that looks in this table since somebody was gets the same list.
-( cd {directory}/relayca && if [ -f relay_ccert_access ]; then
+( PATH=$PATH:/usr/sbin:/usr/local/sbin; export PATH
+  cd {directory}/relayca && if [ -f relay_ccert_access ]; then
   awk '/^[^#]/ && NF == 2 {{ print $1, \"OK\" }}' relay_clientcerts > relay_ccert_access.new &&
   mv relay_ccert_access.new relay_ccert_access && postmap relay_ccert_access
 fi )
+"
+    )
+}
+
+/// Postfix notices a table made anew by its time in whole seconds: two changes in one second look like one, and a host
+/// just taken out would go on relaying.
+fn reload_script(directory: &str) -> String {
+    format!(
+        "\
+# Sure to be seen at once.
+( MAIL_CONFIG={directory}; PATH=$PATH:/usr/sbin:/usr/local/sbin; export MAIL_CONFIG PATH
+  if postfix status > /dev/null 2>&1; then postfix reload; fi )
 "
     )
 }

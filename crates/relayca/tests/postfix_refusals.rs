@@ -256,4 +256,32 @@ fn a_host_bound_to_its_senders_cannot_use_others() {
         .unwrap();
     assert!(line.contains("status=deferred"), "{line}");
     assert_eq!(pair.internet.count(), 1);
+
+    // Set free again, by an editor: the next map lets the waiting message go. And a revoked host is cut off, although
+    // the relay's service still looks where bound senders are.
+    let settings = pair.admin.file("relayca.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let free: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("senders = "))
+        .collect();
+    fs::write(&settings, free.join("\n")).unwrap();
+    let paste_map = || {
+        let block = pair.admin.done(&["map", "--format", "paste"]).unwrap();
+        let said = pair.relay.paste(&block).unwrap();
+        assert!(said.ok(), "{}", said.stderr);
+    };
+    paste_map();
+    pair.mail_host.flush().unwrap();
+    pair.internet
+        .wait_for(2, SOON)
+        .unwrap_or_else(|error| panic!("{error}\n{}", pair.mail_host.log()));
+    let revoked = std::process::Command::new("sqlite3")
+        .arg(pair.admin.file("inventory.db"))
+        .arg("UPDATE certificates SET state = 'revoked' WHERE role = 'mailhost'")
+        .status()
+        .unwrap();
+    assert!(revoked.success());
+    paste_map();
+    is_deferred(&pair, "revoked", "450 4.3.2");
 }
