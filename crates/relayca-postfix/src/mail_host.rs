@@ -331,7 +331,7 @@ fn transport_groups(mail_host: &MailHost, next_hops: &str) -> Vec<Group> {
             [("syslog_name", "postfix/relayca")],
         ),
         group(
-            "The next hop once more: mail for its relayhost waits where Postfix would bounce it for a name that does not resolve.",
+            "The next hop once more: only mail for its relayhost waits where a name does not resolve; other mail would bounce.",
             [("relayhost", first(next_hops).to_owned())],
         ),
         fixed(

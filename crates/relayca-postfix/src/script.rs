@@ -55,7 +55,7 @@ fn head(title: &str, directory: &str) -> String {
     format!(
         "\
 # relayca: {title}.
-# Paste all of it into sh (or bash, ash, ksh, zsh), as root. It runs when the last line is in; a second time does no harm.
+# Paste all of it into sh (or bash, dash, ash, ksh), as root. It runs when the last line is in; a second time does no harm.
 (
 set -eu
 umask 022
@@ -358,9 +358,10 @@ pub(crate) fn if_known(name: &str, commands: &str) -> String {
     text
 }
 
-/// Marks that files change from here on, where `postconf` does it.
+/// Marks that files change from here on, where `postconf` does it. A csh runs a paste line by line, without subshell and
+/// checks: a variable that it does not know keeps it from changing anything.
 pub(crate) fn changing() -> &'static str {
-    "\nchanged=yes\n"
+    "\nchanged=yes\npostconf=postconf\n"
 }
 
 const CHECK: &str = "

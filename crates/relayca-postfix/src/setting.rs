@@ -60,13 +60,14 @@ pub(crate) fn main_cf(groups: &[Group]) -> String {
     text
 }
 
-/// A service as `postconf -M` and `postconf -P` commands. `key` is for example `2500/inet`.
+/// A service as `postconf -M` and `postconf -P` commands, by the variable that the script sets. `key` is for example
+/// `2500/inet`.
 pub(crate) fn postconf_service(key: &str, line: &str, groups: &[Group]) -> String {
-    let mut text = format!("postconf -M '{key}={line}'\n");
+    let mut text = format!("\"$postconf\" -M '{key}={line}'\n");
     for group in groups {
         let _ = writeln!(text, "# {}", group.why);
         for (name, value) in &group.settings {
-            let _ = writeln!(text, "postconf -P '{key}/{name}={value}'");
+            let _ = writeln!(text, "\"$postconf\" -P '{key}/{name}={value}'");
         }
     }
     text
@@ -80,7 +81,7 @@ pub(crate) fn postconf_main(groups: &[Group]) -> String {
         for (name, value) in &group.settings {
             let _ = writeln!(
                 text,
-                "postconf -e '{}'",
+                "\"$postconf\" -e '{}'",
                 format!("{name} = {value}").trim_end()
             );
         }

@@ -4,8 +4,9 @@
 //! to know what they are, and the inventory.
 //!
 //! They are written into the one directory `staged/ID`, so that one directory is made, flushed and removed however they
-//! lie afterwards, and reach the disk; the inventory commits a transaction that names the ID; only then each is renamed into place. After a stop at any moment [`settle`] looks at the inventory: a
-//! committed ID is put into place, another one is removed.
+//! lie afterwards, and reach the disk; the inventory commits a transaction that names the ID; only then each is renamed
+//! into place. After a stop at any moment [`settle`] looks at the inventory: a committed ID is put into place, another
+//! one is removed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
