@@ -270,7 +270,7 @@ fn an_encrypted_identity_file_asks_once_and_only_when_needed() {
     }
     assert_eq!(
         *typist.asked.lock().unwrap(),
-        ["passphrase of the identity file `key.age`"]
+        ["the identity file `key.age`"]
     );
     assert_eq!(locked.recipients(), [recipient]);
 

@@ -121,7 +121,7 @@ fn a_locked_key_asks_once_and_only_for_what_is_sealed_to_it() {
     );
     assert_eq!(
         *typist.asked.lock().unwrap(),
-        ["passphrase of the SSH key `mine`"]
+        ["the SSH key `mine`"]
     );
 
     for wrong in ["open barley", ""] {

@@ -30,8 +30,14 @@ pub fn try_run(program: &str, args: &[&str], dir: &Path, input: &[u8]) -> Output
         .spawn()
         .unwrap_or_else(|e| panic!("{program} is needed by this test: {e}"));
     // A program that needs no input may have gone before it is written.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap()
+    let mut stdin = child.stdin.take().unwrap();
+    // Written beside the reading: both pipes could be full otherwise, and each side wait for the other.
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let _ = stdin.write_all(input);
+        });
+        child.wait_with_output().unwrap()
+    })
 }
 
 /// Runs a shell command on a terminal of its own and types into it, as `age` takes passphrases from terminals only.
