@@ -119,10 +119,7 @@ fn a_locked_key_asks_once_and_only_for_what_is_sealed_to_it() {
         *open(&sealed, &OpenWith::Identities(&locked)).unwrap(),
         b"a"
     );
-    assert_eq!(
-        *typist.asked.lock().unwrap(),
-        ["the SSH key `mine`"]
-    );
+    assert_eq!(*typist.asked.lock().unwrap(), ["the SSH key `mine`"]);
 
     for wrong in ["open barley", ""] {
         let mistyped = Identities::parse(&file, "mine", Typist::new(Some(wrong))).unwrap();
