@@ -79,9 +79,44 @@ const NEEDS: &[Need] = &[
         tests: COMMAND_TESTS,
     },
     Need {
+        program: "zsh",
+        package: "zsh",
+        tests: COMMAND_TESTS,
+    },
+    Need {
+        program: "fish",
+        package: "fish",
+        tests: COMMAND_TESTS,
+    },
+    Need {
+        program: "mandoc",
+        package: "mandoc",
+        tests: COMMAND_TESTS,
+    },
+    Need {
+        program: "groff",
+        package: "groff-base",
+        tests: COMMAND_TESTS,
+    },
+    Need {
         program: "strace",
         package: "strace",
         tests: COMMAND_TESTS,
+    },
+    Need {
+        program: "tcsh",
+        package: "tcsh",
+        tests: POSTFIX_TESTS,
+    },
+    Need {
+        program: "gawk",
+        package: "gawk",
+        tests: POSTFIX_TESTS,
+    },
+    Need {
+        program: "original-awk",
+        package: "original-awk",
+        tests: POSTFIX_TESTS,
     },
     Need {
         program: "busybox",

@@ -165,9 +165,10 @@ fn a_terminal_with_history_expansion_takes_it() {
 
 #[test]
 fn a_csh_changes_nothing() {
-    if !Path::new("/usr/bin/tcsh").exists() {
-        return;
-    }
+    assert!(
+        Path::new("/usr/bin/tcsh").exists(),
+        "`cargo xtask test` installs tcsh"
+    );
     let (instance, script, before) = instance();
     // It would run on the Postfix of this machine.
     let called = instance.directory().join("called");
