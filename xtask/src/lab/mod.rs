@@ -14,7 +14,7 @@
 //! let relay = Setup::new("relay.example.org").relays_to(&internet).start()?;
 //! let mail_host = Setup::new("mail.example.org").knows("relay.example.org").start()?;
 //! // Put files into relay.config().join("relayca"), paste the scripts, then:
-//! let pasted = relay.paste("( postfix check )");
+//! let pasted = relay.paste("( postfix check )")?;
 //! assert_eq!(pasted.status, 0, "{}", pasted.stderr);
 //! mail_host.send("info@example.org", "someone@example.net", "hello")?;
 //! internet.wait_for(1, Duration::from_secs(10))?;
