@@ -3,30 +3,43 @@
 //! In: records. Out: all of them in the inventory, or none. Every value is checked before SQLite sees it, and what
 //! SQLite's own constraints refuse is given back under its plain name.
 
+use std::cell::RefCell;
 use std::path::Path;
 
-use rusqlite::{ErrorCode, Params, Transaction};
+use rusqlite::{Connection, ErrorCode, Params};
 
 use crate::error::fault;
+use crate::reading::Source;
 use crate::{
-    CertificateRecord, Change, Event, Filter, Host, InventoryError, NewEvent, Records, State,
-    fields, queries,
+    CertificateRecord, Change, CrlRecord, Host, InventoryError, NewEvent, Phase, State, fields,
+    image, life,
 };
 
+/// Not a `rusqlite::Transaction`: that one would not lend out the connection for an image.
 pub(crate) struct SqliteChange<'a> {
-    transaction: Transaction<'a>,
+    connection: RefCell<&'a mut Connection>,
     path: &'a Path,
 }
 
 impl<'a> SqliteChange<'a> {
-    pub(crate) fn new(transaction: Transaction<'a>, path: &'a Path) -> Self {
-        SqliteChange { transaction, path }
+    /// Takes the write lock.
+    pub(crate) fn begin(
+        connection: &'a mut Connection,
+        path: &'a Path,
+    ) -> Result<Self, InventoryError> {
+        connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(|error| fault(&error, path))?;
+        Ok(SqliteChange {
+            connection: RefCell::new(connection),
+            path,
+        })
     }
 
     /// After a full disk or a failed read SQLite may end the transaction by itself. Writing on would then commit each
     /// statement alone.
     fn still_open(&self) -> Result<(), InventoryError> {
-        if self.transaction.is_autocommit() {
+        if self.connection.borrow().is_autocommit() {
             Err(InventoryError::RolledBack)
         } else {
             Ok(())
@@ -34,7 +47,7 @@ impl<'a> SqliteChange<'a> {
     }
 
     /// Runs one statement and gives the number of rows it touched. `refused` names the refusal of a trigger.
-    fn write(
+    pub(crate) fn write(
         &self,
         sql: &str,
         values: impl Params,
@@ -42,7 +55,8 @@ impl<'a> SqliteChange<'a> {
     ) -> Result<usize, InventoryError> {
         self.still_open()?;
         let done = self
-            .transaction
+            .connection
+            .borrow()
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute(values));
         done.map_err(|error| match &error {
@@ -54,36 +68,30 @@ impl<'a> SqliteChange<'a> {
             _ => fault(&error, self.path),
         })
     }
+}
 
-    fn read<T>(&self, result: rusqlite::Result<T>) -> Result<T, InventoryError> {
-        result.map_err(|error| fault(&error, self.path))
+impl Source for SqliteChange<'_> {
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, InventoryError> {
+        question(&self.connection.borrow()).map_err(|error| fault(&error, self.path))
+    }
+
+    fn whole(&self) -> Result<Vec<u8>, InventoryError> {
+        self.still_open()?;
+        image::take(&mut self.connection.borrow_mut(), self.path)
     }
 }
 
-impl Records for SqliteChange<'_> {
-    fn host(&self, name: &str) -> Result<Option<Host>, InventoryError> {
-        self.read(queries::host(&self.transaction, name))
-    }
-
-    fn hosts(&self) -> Result<Vec<Host>, InventoryError> {
-        self.read(queries::hosts(&self.transaction))
-    }
-
-    fn certificate(&self, serial: &str) -> Result<Option<CertificateRecord>, InventoryError> {
-        self.read(queries::certificate(&self.transaction, serial))
-    }
-
-    fn certificates(&self, filter: &Filter) -> Result<Vec<CertificateRecord>, InventoryError> {
-        queries::check(filter)?;
-        self.read(queries::certificates(&self.transaction, filter))
-    }
-
-    fn events(&self, limit: usize) -> Result<Vec<Event>, InventoryError> {
-        self.read(queries::events(&self.transaction, limit))
-    }
-
-    fn published(&self, id: &str) -> Result<bool, InventoryError> {
-        self.read(queries::published(&self.transaction, id))
+/// What was not committed never was.
+impl Drop for SqliteChange<'_> {
+    fn drop(&mut self) {
+        let connection = self.connection.get_mut();
+        if !connection.is_autocommit() {
+            // Should even this fail, closing the connection rolls back, and until then the next BEGIN says so.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
     }
 }
 
@@ -160,6 +168,22 @@ impl Change for SqliteChange<'_> {
         }
     }
 
+    fn set_phase(&mut self, serial: &str, phase: Phase) -> Result<(), InventoryError> {
+        life::set_phase(self, serial, phase)
+    }
+
+    fn revoke(&mut self, serial: &str, at: &str, reason: &str) -> Result<(), InventoryError> {
+        life::revoke(self, serial, at, reason)
+    }
+
+    fn retire_after(&mut self, serial: &str, after: Option<&str>) -> Result<(), InventoryError> {
+        life::retire_after(self, serial, after)
+    }
+
+    fn add_crl(&mut self, crl: &CrlRecord) -> Result<(), InventoryError> {
+        life::add_crl(self, crl)
+    }
+
     fn record(&mut self, event: &NewEvent) -> Result<(), InventoryError> {
         fields::time("at", &event.at)?;
         fields::line("what", &event.what, 64)?;
@@ -204,15 +228,15 @@ impl Change for SqliteChange<'_> {
 
     fn commit(self: Box<Self>) -> Result<(), InventoryError> {
         self.still_open()?;
-        let SqliteChange { transaction, path } = *self;
-        transaction.commit().map_err(|error| match &error {
+        let committed = self.connection.borrow().execute_batch("COMMIT");
+        committed.map_err(|error| match &error {
             // The only constraint that waits for the commit is that of an event on its certificate.
             rusqlite::Error::SqliteFailure(code, _)
                 if code.code == ErrorCode::ConstraintViolation =>
             {
                 InventoryError::EventWithoutCertificate
             }
-            _ => fault(&error, path),
+            _ => fault(&error, self.path),
         })
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use crate::{Phase, State};
+
 /// Why the inventory could not be opened, read or changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,8 +48,8 @@ pub enum InventoryError {
         /// The newest layout known here.
         known: i64,
     },
-    /// Written by an earlier relayca and opened for reading only, so it cannot be brought up to date.
-    #[error("`{path}` has the old layout {found} (now {known}) and is open for reading only")]
+    /// Written by an earlier relayca, to be changed, and it may not be written, so it cannot be brought up to date.
+    #[error("`{path}` has the old layout {found} (now {known}) and cannot be written")]
     Older {
         /// The file.
         path: PathBuf,
@@ -137,6 +139,52 @@ pub enum InventoryError {
         /// The serial.
         serial: String,
     },
+    /// A certificate was to be revoked twice.
+    #[error("serial `{serial}` is revoked already, since {at}")]
+    AlreadyRevoked {
+        /// The serial.
+        serial: String,
+        /// When it was revoked.
+        at: String,
+    },
+    /// Only a live certificate can be planned to retire.
+    #[error("serial `{serial}` is {state}, not live")]
+    NotLive {
+        /// The serial.
+        serial: String,
+        /// What it is.
+        state: State,
+    },
+    /// A leaf certificate where a CA certificate was needed.
+    #[error("serial `{serial}` is not that of a CA certificate")]
+    NotAnAuthority {
+        /// The serial.
+        serial: String,
+    },
+    /// A CA certificate was to take a step back, or to skip one.
+    #[error("CA certificate `{serial}` is {from} and cannot become {to}")]
+    PhaseBackwards {
+        /// Its serial.
+        serial: String,
+        /// Its phase.
+        from: Phase,
+        /// The phase wanted.
+        to: Phase,
+    },
+    /// Another CA certificate is in the phase that only one may be in.
+    #[error("CA certificate `{serial}` is {phase} already")]
+    PhaseTaken {
+        /// The phase wanted.
+        phase: Phase,
+        /// Serial of the CA certificate that has it.
+        serial: String,
+    },
+    /// A revocation list of that number, or of a higher one, was entered before.
+    #[error("CRL number {number} is not above all that were used")]
+    CrlNumberTaken {
+        /// The number.
+        number: u64,
+    },
     /// A value that may not enter.
     #[error("{field} {reason}")]
     Invalid {
@@ -174,7 +222,9 @@ impl InventoryError {
                 "name the authority's directory; if the file was rebuilt from a dump, restore a copy of the file itself"
             }
             E::Newer { .. } => "use the newer relayca that wrote it",
-            E::Older { .. } => "run any relayca command that may write to it, once",
+            E::Older { .. } => {
+                "run the command as the owner of the authority, who may bring it up to date"
+            }
             E::Busy { .. } => "wait for the other command to end, then try again",
             E::CutOff { .. } => {
                 "run any relayca command as the owner of the authority; it rolls the change back"
@@ -195,6 +245,18 @@ impl InventoryError {
             }
             E::UnknownHost { .. } | E::UnknownSerial { .. } => "`relayca list` shows what there is",
             E::RevokedForGood { .. } => "issue a new certificate",
+            E::AlreadyRevoked { .. } => {
+                "there is nothing to do: the time and the reason of the first revocation stay"
+            }
+            E::NotLive { .. } => "it is no longer listed, so there is nothing to plan",
+            E::NotAnAuthority { .. } => "`relayca list` shows which certificate is whose",
+            E::PhaseBackwards { .. } => {
+                "the order is prepared, active, outgoing, retired, or prepared to retired; to go back, prepare a new CA"
+            }
+            E::PhaseTaken { .. } => "a rollover is under way: take it to its end first",
+            E::CrlNumberTaken { .. } => {
+                "try again; if it stays, an older copy of the inventory was put in place"
+            }
             E::RolledBack => "see the first error; nothing was changed",
             E::Io { .. } | E::Sqlite { .. } => {
                 "check the disk and the modes of the file and its directory, then try again"

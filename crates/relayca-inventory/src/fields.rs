@@ -8,6 +8,10 @@ use crate::InventoryError;
 /// The most a certificate may weigh, in bytes; the schema says the same.
 const CERTIFICATE_LIMIT: usize = 65_536;
 
+/// The most a revocation list may weigh, in bytes; the schema says the same. At some 40 bytes an entry that is 400,000
+/// revocations.
+const CRL_LIMIT: usize = 16 * 1024 * 1024;
+
 fn invalid(field: &'static str, reason: impl Into<String>) -> InventoryError {
     InventoryError::Invalid {
         field,
@@ -121,6 +125,28 @@ pub(crate) fn time(field: &'static str, text: &str) -> Result<(), InventoryError
     }
 }
 
+/// `text` must be after `than`; both are times.
+pub(crate) fn later(field: &'static str, text: &str, than: &str) -> Result<(), InventoryError> {
+    if text > than {
+        Ok(())
+    } else {
+        Err(invalid(field, "must come after the time it counts from"))
+    }
+}
+
+/// The number of a revocation list, which SQLite keeps as a signed one.
+pub(crate) fn crl_number(number: u64) -> Result<i64, InventoryError> {
+    i64::try_from(number)
+        .map_err(|_| invalid("CRL number", format!("must be at most {}", i64::MAX)))
+}
+
+/// The number after `last`.
+pub(crate) fn next_crl_number(last: Option<u64>) -> Result<u64, InventoryError> {
+    let next = last.map_or(Some(1), |last| last.checked_add(1));
+    next.filter(|next| i64::try_from(*next).is_ok())
+        .ok_or_else(|| invalid("CRL number", "has no successor: the numbers are used up"))
+}
+
 /// The outline of an X.509 certificate (RFC 5280, 4.1): one SEQUENCE that holds a SEQUENCE that begins with the version
 /// or, in version 1, with the serial. PKCS#8, SEC1 and PKCS#1 keys begin with an INTEGER, encrypted ones with an OID.
 pub(crate) fn certificate(der: &[u8]) -> Result<(), InventoryError> {
@@ -141,30 +167,57 @@ pub(crate) fn certificate(der: &[u8]) -> Result<(), InventoryError> {
     Ok(())
 }
 
+/// The outline of a revocation list (RFC 5280, 5.1): a SEQUENCE of what is signed, the algorithm and the signature. What
+/// is signed begins with the version (2, or absent for 1), the algorithm and the issuer, and then, unlike in a
+/// certificate, there is a time.
+pub(crate) fn revocation_list(der: &[u8]) -> Result<(), InventoryError> {
+    if der.len() > CRL_LIMIT {
+        return Err(invalid(
+            "revocation list",
+            format!("must have at most {CRL_LIMIT} bytes"),
+        ));
+    }
+    let outline = || {
+        let (outer, rest) = sequence(der)?;
+        let (signed, tail) = sequence(outer)?;
+        let (_algorithm, tail) = sequence(tail)?;
+        let (tag, _signature, tail) = element(tail)?;
+        let fields = signed.strip_prefix(&[0x02, 0x01, 0x01]).unwrap_or(signed);
+        let (_algorithm, fields) = sequence(fields)?;
+        let (_issuer, fields) = sequence(fields)?;
+        let time = matches!(fields.first(), Some(0x17 | 0x18));
+        (rest.is_empty() && tail.is_empty() && tag == 0x03 && time).then_some(())
+    };
+    if der.len() < 64 || outline().is_none() {
+        return Err(invalid("revocation list", "is not a DER revocation list"));
+    }
+    Ok(())
+}
+
 /// Splits a DER SEQUENCE from the front: its content, and what follows it.
 fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    match element(der)? {
+        (0x30, content, rest) => Some((content, rest)),
+        _ => None,
+    }
+}
+
+/// Splits a DER element from the front: its tag of one byte, its content, and what follows it.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
-    if tag != 0x30 {
-        return None;
-    }
     let (length, rest) = match first {
         0..=0x7f => (usize::from(first), rest),
-        0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-        0x82 => (
-            usize::from(*rest.first()?) << 8 | usize::from(*rest.get(1)?),
-            rest.get(2..)?,
-        ),
-        0x83 => {
-            let [a, b, c] = *rest.first_chunk::<3>()?;
-            (
-                usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c),
-                rest.get(3..)?,
-            )
+        // No more than four bytes of length: nothing here is that long.
+        0x81..=0x84 => {
+            let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            let add = |sum: usize, byte: &u8| sum << 8 | usize::from(*byte);
+            (length.iter().fold(0, add), rest)
         }
         _ => return None,
     };
-    rest.split_at_checked(length)
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
 }
 
 #[cfg(test)]

@@ -4,13 +4,22 @@
 //! Statements are prepared once a connection. Values are always bound, never written into the SQL.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ValueRef};
-use rusqlite::{Connection, OptionalExtension as _, Result, Row};
+use rusqlite::{Connection, Error, OptionalExtension as _, Result, Row};
 
-use crate::{CertificateRecord, Event, Filter, Host, InventoryError, State, fields};
+use crate::{
+    AuthorityRecord, CertificateRecord, CrlRecord, Event, Filter, Host, InventoryError, Phase,
+    Retirement, Revocation, State, fields,
+};
 
 const CERTIFICATE: &str = "SELECT serial, host, role, certificate_der, spki_sha256, not_before, not_after, issued_at, state FROM certificates";
 
 impl FromSql for State {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map_err(FromSqlError::other)
+    }
+}
+
+impl FromSql for Phase {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_str()?.parse().map_err(FromSqlError::other)
     }
@@ -97,20 +106,95 @@ pub(crate) fn published(connection: &Connection, id: &str) -> Result<bool> {
         .exists([id])
 }
 
-pub(crate) fn damage(connection: &Connection) -> Result<Vec<String>> {
+pub(crate) fn authorities(connection: &Connection) -> Result<Vec<AuthorityRecord>> {
+    connection
+        .prepare_cached(
+            "SELECT serial, phase FROM authorities \
+             ORDER BY CASE phase WHEN 'active' THEN 0 WHEN 'outgoing' THEN 1 WHEN 'prepared' THEN 2 ELSE 3 END, serial",
+        )?
+        .query_map([], |row| {
+            Ok(AuthorityRecord {
+                serial: row.get(0)?,
+                phase: row.get(1)?,
+            })
+        })?
+        .collect()
+}
+
+pub(crate) fn revocation(connection: &Connection, serial: &str) -> Result<Option<Revocation>> {
+    connection
+        .prepare_cached("SELECT serial, at, reason FROM revocations WHERE serial = ?1")?
+        .query_row([serial], revocation_row)
+        .optional()
+}
+
+pub(crate) fn revocations(connection: &Connection) -> Result<Vec<Revocation>> {
+    connection
+        .prepare_cached("SELECT serial, at, reason FROM revocations ORDER BY at, serial")?
+        .query_map([], revocation_row)?
+        .collect()
+}
+
+pub(crate) fn retirements(connection: &Connection) -> Result<Vec<Retirement>> {
+    connection
+        .prepare_cached(
+            "SELECT r.serial, r.due FROM retirements AS r JOIN certificates AS c ON c.serial = r.serial \
+             WHERE c.state = 'live' ORDER BY r.due, r.serial",
+        )?
+        .query_map([], |row| {
+            Ok(Retirement {
+                serial: row.get(0)?,
+                after: row.get(1)?,
+            })
+        })?
+        .collect()
+}
+
+pub(crate) fn newest_crl(connection: &Connection, authority: &str) -> Result<Option<CrlRecord>> {
+    connection
+        .prepare_cached(
+            "SELECT number, authority, this_update, next_update, crl_der FROM crls \
+             WHERE authority = ?1 ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row([authority], crl_row)
+        .optional()
+}
+
+/// The highest number of all revocation lists.
+pub(crate) fn last_crl_number(connection: &Connection) -> Result<Option<u64>> {
+    connection
+        .prepare_cached("SELECT max(number) FROM crls")?
+        .query_row([], |row| match row.get_ref(0)? {
+            ValueRef::Null => Ok(None),
+            _ => crl_number(row).map(Some),
+        })
+}
+
+/// What is wrong with pages and indexes, whatever the layout.
+pub(crate) fn broken(connection: &Connection) -> Result<Vec<String>> {
     let mut found: Vec<String> = connection
         .prepare("PRAGMA integrity_check")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_>>()?;
     found.retain(|line| line != "ok");
-    let orphans: i64 = connection.query_row(
-        "SELECT count(*) FROM pragma_foreign_key_check('events')",
-        [],
-        |row| row.get(0),
-    )?;
+    Ok(found)
+}
+
+pub(crate) fn damage(connection: &Connection) -> Result<Vec<String>> {
+    let mut found = broken(connection)?;
+    let count = |sql: &str| -> Result<i64> { connection.query_row(sql, [], |row| row.get(0)) };
+    let orphans = count("SELECT count(*) FROM pragma_foreign_key_check")?;
     if orphans > 0 {
         found.push(format!(
-            "{orphans} events name a serial that is not in the inventory"
+            "{orphans} rows name a serial that is not in the inventory"
+        ));
+    }
+    let untold = count(
+        "SELECT count(*) FROM certificates WHERE (state = 'revoked') <> (serial IN (SELECT serial FROM revocations))",
+    )?;
+    if untold > 0 {
+        found.push(format!(
+            "{untold} certificates are revoked by their state alone, or by their revocation alone"
         ));
     }
     Ok(found)
@@ -147,4 +231,27 @@ fn event_row(row: &Row<'_>) -> Result<Event> {
         host: row.get(4)?,
         detail: row.get(5)?,
     })
+}
+
+fn revocation_row(row: &Row<'_>) -> Result<Revocation> {
+    Ok(Revocation {
+        serial: row.get(0)?,
+        at: row.get(1)?,
+        reason: row.get(2)?,
+    })
+}
+
+fn crl_row(row: &Row<'_>) -> Result<CrlRecord> {
+    Ok(CrlRecord {
+        number: crl_number(row)?,
+        authority: row.get(1)?,
+        this_update: row.get(2)?,
+        next_update: row.get(3)?,
+        crl_der: row.get(4)?,
+    })
+}
+
+fn crl_number(row: &Row<'_>) -> Result<u64> {
+    let number: i64 = row.get(0)?;
+    u64::try_from(number).map_err(|_| Error::IntegralValueOutOfRange(0, number))
 }

@@ -1,4 +1,4 @@
-//! The values that go in and come out: hosts, certificates, events, and what to ask for.
+//! The values that go in and come out: hosts, certificates, what becomes of them, events, and what to ask for.
 //!
 //! Plain text and bytes. Knows nothing of SQL, and nothing of what a certificate's bytes mean.
 
@@ -133,4 +133,111 @@ pub struct Filter {
     pub state: Option<State>,
     /// Whose dates hold at this time.
     pub valid_at: Option<String>,
+}
+
+/// Where a CA certificate stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Made, and being handed out for hosts to trust; signs nothing yet.
+    Prepared,
+    /// The one that signs.
+    Active,
+    /// Signs no more; certificates that it signed are still in use.
+    Outgoing,
+    /// Trusted by nobody any more.
+    Retired,
+}
+
+impl Phase {
+    /// Gives the word the inventory holds for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Prepared => "prepared",
+            Phase::Active => "active",
+            Phase::Outgoing => "outgoing",
+            Phase::Retired => "retired",
+        }
+    }
+
+    /// Says whether a CA certificate may go from this phase to `next` in one step.
+    #[must_use]
+    pub fn may_become(self, next: Phase) -> bool {
+        matches!(
+            (self, next),
+            (Phase::Prepared, Phase::Active | Phase::Retired)
+                | (Phase::Active, Phase::Outgoing)
+                | (Phase::Outgoing, Phase::Retired)
+        )
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Phase {
+    type Err = InventoryError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "prepared" => Ok(Phase::Prepared),
+            "active" => Ok(Phase::Active),
+            "outgoing" => Ok(Phase::Outgoing),
+            "retired" => Ok(Phase::Retired),
+            _ => Err(InventoryError::Invalid {
+                field: "phase",
+                reason: "must be `prepared`, `active`, `outgoing` or `retired`".to_owned(),
+            }),
+        }
+    }
+}
+
+/// A CA certificate and its phase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuthorityRecord {
+    /// Of the CA certificate.
+    pub serial: String,
+    /// Where it stands.
+    pub phase: Phase,
+}
+
+/// When and why a certificate was revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Revocation {
+    /// Of the certificate.
+    pub serial: String,
+    /// When.
+    pub at: String,
+    /// Why, in a word of RFC 5280, 5.3.1: `unspecified`, `keyCompromise`, `cACompromise`, `affiliationChanged`,
+    /// `superseded`, `cessationOfOperation` or `privilegeWithdrawn`.
+    pub reason: String,
+}
+
+/// A plan to retire a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Retirement {
+    /// Of the certificate.
+    pub serial: String,
+    /// From this time on it is no longer to be listed.
+    pub after: String,
+}
+
+/// A certificate revocation list as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CrlRecord {
+    /// Its CRL number (RFC 5280, 5.2.3), at most `i64::MAX`.
+    pub number: u64,
+    /// Serial of the CA certificate that signed it.
+    pub authority: String,
+    /// When it was signed.
+    pub this_update: String,
+    /// When the next one is due at the latest.
+    pub next_update: String,
+    /// The list. Left out of JSON, where it would be a list of numbers.
+    #[serde(skip)]
+    pub crl_der: Vec<u8>,
 }

@@ -14,18 +14,34 @@ use crate::error::fault;
 pub(crate) const APPLICATION_ID: i64 = 0x726c_6361;
 
 /// Each step brings the layout of its index to the next. A published step is never edited: add one.
-const STEPS: &[&str] = &[include_str!("steps/001_first.sql")];
+const STEPS: &[&str] = &[
+    include_str!("steps/001_first.sql"),
+    include_str!("steps/002_life.sql"),
+];
 
 /// The layout that this code works with.
 pub(crate) const LAYOUT: i64 = STEPS.len() as i64;
 
 /// What keeps history; if one is gone, so is the promise. A step that adds or drops one edits this list.
 const GUARDS: &[&str] = &[
+    "authorities_forward",
+    "authorities_of_cas",
+    "authorities_one_each",
+    "authorities_one_each_still",
+    "authorities_stay",
+    "authorities_taken",
+    "authorities_unchanged",
     "certificates_of_hosts",
+    "certificates_revoke",
     "certificates_revoked",
+    "certificates_revoked_before",
     "certificates_stay",
     "certificates_taken",
     "certificates_unchanged",
+    "crls_of_cas",
+    "crls_stay",
+    "crls_taken",
+    "crls_unchanged",
     "events_stay",
     "events_taken",
     "events_unchanged",
@@ -35,6 +51,14 @@ const GUARDS: &[&str] = &[
     "published_stay",
     "published_taken",
     "published_unchanged",
+    "retirements_of_live",
+    "retirements_stay",
+    "retirements_unchanged",
+    "revocations_mark",
+    "revocations_of_certificates",
+    "revocations_stay",
+    "revocations_taken",
+    "revocations_unchanged",
 ];
 
 /// What a file says of itself.

@@ -6,6 +6,7 @@
 //! A rollback journal rather than a write-ahead log: the authority stays one file that can be copied, and it can be
 //! read from a directory that may not be written.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
@@ -19,10 +20,9 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use crate::change::SqliteChange;
 use crate::error::fault;
+use crate::reading::Source;
 use crate::schema::{self, Standing};
-use crate::{
-    CertificateRecord, Change, Event, Filter, Host, Inventory, InventoryError, Records, queries,
-};
+use crate::{Change, Inventory, InventoryError, image, queries};
 
 /// How long to wait for other processes before an inventory counts as busy.
 pub const BUSY_WAIT: Duration = Duration::from_secs(60);
@@ -33,8 +33,11 @@ const CUT_OFF_PAUSE: Duration = Duration::from_millis(100);
 
 /// An inventory in a SQLite file.
 pub struct SqliteInventory {
-    connection: Connection,
+    /// In a cell because SQLite's image wants it alone. No borrow outlives the call it is made in.
+    connection: RefCell<Connection>,
     path: PathBuf,
+    /// The connection is to a copy in memory, which is nobody's to change.
+    copied: bool,
 }
 
 impl fmt::Debug for SqliteInventory {
@@ -66,7 +69,7 @@ pub fn create(path: &Path) -> Result<SqliteInventory, InventoryError> {
         Ok(connection)
     });
     match made {
-        Ok(connection) => Ok(SqliteInventory { connection, path }),
+        Ok(connection) => Ok(SqliteInventory::new(connection, &path)),
         Err(error) => {
             // The file is ours and nothing was committed to it. If it stays, `open` says that it is unfinished.
             let _ = std::fs::remove_file(&path);
@@ -83,33 +86,37 @@ pub fn open(path: &Path) -> Result<SqliteInventory, InventoryError> {
     let path = absolute(path)?;
     let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     settle(&connection, &path)?;
-    if let Standing::Older(_) = schema::standing(&connection, &path)? {
-        in_transaction(&mut connection, &path, |inside| {
-            match schema::standing(inside, &path)? {
-                // Another process was faster.
-                Standing::Current => Ok(()),
-                Standing::Older(found) => schema::migrate(inside, found, &path),
-            }
-        })?;
+    if let Standing::Older(found) = schema::standing(&connection, &path)? {
+        if unwritable(&connection, &path)? {
+            return Err(InventoryError::Older {
+                path,
+                found,
+                known: schema::LAYOUT,
+            });
+        }
+        // Of several processes one does it; the others wait for the lock and find it done.
+        up_to_date(&mut connection, &path)?;
     }
     schema::check_guards(&connection, &path)?;
-    Ok(SqliteInventory { connection, path })
+    Ok(SqliteInventory::new(connection, &path))
 }
 
-/// Opens the inventory at `path` for reading; the directory need not be writable.
+/// Opens the inventory at `path` for reading; the directory need not be writable. The layout stays as it is: of an older
+/// one, a copy in memory is brought up to date, which does not see what others commit later.
 ///
 /// # Errors
-/// As `open`; also `Older` if the layout would have to be changed, and `CutOff` if a crash left a change to be rolled
-/// back and this process may not do that.
+/// As `open`; also `CutOff` if a crash left a change to be rolled back and this process may not do that.
 pub fn open_read_only(path: &Path) -> Result<SqliteInventory, InventoryError> {
     let path = absolute(path)?;
     let mut tries = 0;
     loop {
         match read_only(&path) {
             Err(InventoryError::CutOff { .. }) if tries < CUT_OFF_TRIES => {
-                // Opening it for writing rolls the change back, where that is allowed. Where it is not, the owner may
-                // be at it just now.
-                if open(&path).is_err() {
+                // Reading it by a connection that may write rolls the change back, where that is allowed. Where it is
+                // not, the owner may be at it just now.
+                let rolled_back = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+                    .and_then(|connection| schema::standing(&connection, &path));
+                if rolled_back.is_err() {
                     thread::sleep(CUT_OFF_PAUSE);
                 }
                 tries += 1;
@@ -120,19 +127,35 @@ pub fn open_read_only(path: &Path) -> Result<SqliteInventory, InventoryError> {
 }
 
 fn read_only(path: &Path) -> Result<SqliteInventory, InventoryError> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    if let Standing::Older(found) = schema::standing(&connection, path)? {
-        return Err(InventoryError::Older {
-            path: path.to_owned(),
-            found,
-            known: schema::LAYOUT,
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    if let Standing::Older(_) = schema::standing(&connection, path)? {
+        let image = image::take(&mut connection, path)?;
+        let mut copy = image::load(&image, path)?;
+        up_to_date(&mut copy, path)?;
+        schema::check_guards(&copy, path)?;
+        return Ok(SqliteInventory {
+            copied: true,
+            ..SqliteInventory::new(copy, path)
         });
     }
     schema::check_guards(&connection, path)?;
-    Ok(SqliteInventory {
-        connection,
-        path: path.to_owned(),
+    Ok(SqliteInventory::new(connection, path))
+}
+
+/// Brings the layout up to date, unless another process was faster.
+fn up_to_date(connection: &mut Connection, path: &Path) -> Result<(), InventoryError> {
+    in_transaction(connection, path, |inside| {
+        match schema::standing(inside, path)? {
+            Standing::Current => Ok(()),
+            Standing::Older(found) => schema::migrate(inside, found, path),
+        }
     })
+}
+
+fn unwritable(connection: &Connection, path: &Path) -> Result<bool, InventoryError> {
+    connection
+        .is_readonly(MAIN_DB)
+        .map_err(|error| fault(&error, path))
 }
 
 /// SQLite takes `file:...` for a URI and `:memory:` for no file at all; an absolute path is neither.
@@ -214,14 +237,20 @@ fn system(error: &io::Error, path: &Path) -> InventoryError {
 }
 
 impl SqliteInventory {
+    fn new(connection: Connection, path: &Path) -> Self {
+        SqliteInventory {
+            connection: RefCell::new(connection),
+            path: path.to_owned(),
+            copied: false,
+        }
+    }
+
     /// Waits no longer than this for other processes. `BUSY_WAIT` is what it starts with.
     ///
     /// # Errors
     /// Only if SQLite refuses the setting.
     pub fn set_busy_wait(&self, wait: Duration) -> Result<(), InventoryError> {
-        self.connection
-            .busy_timeout(wait)
-            .map_err(|error| fault(&error, &self.path))
+        self.ask(|connection| connection.busy_timeout(wait))
     }
 
     /// Reads every page and index and gives what is wrong; empty is good. Takes time with the size of the file.
@@ -229,53 +258,32 @@ impl SqliteInventory {
     /// # Errors
     /// If it cannot be read to the end.
     pub fn damage(&self) -> Result<Vec<String>, InventoryError> {
-        queries::damage(&self.connection).map_err(|error| fault(&error, &self.path))
+        self.ask(queries::damage)
     }
 }
 
-impl Records for SqliteInventory {
-    fn host(&self, name: &str) -> Result<Option<Host>, InventoryError> {
-        queries::host(&self.connection, name).map_err(|error| fault(&error, &self.path))
+impl Source for SqliteInventory {
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, InventoryError> {
+        question(&self.connection.borrow()).map_err(|error| fault(&error, &self.path))
     }
 
-    fn hosts(&self) -> Result<Vec<Host>, InventoryError> {
-        queries::hosts(&self.connection).map_err(|error| fault(&error, &self.path))
-    }
-
-    fn certificate(&self, serial: &str) -> Result<Option<CertificateRecord>, InventoryError> {
-        queries::certificate(&self.connection, serial).map_err(|error| fault(&error, &self.path))
-    }
-
-    fn certificates(&self, filter: &Filter) -> Result<Vec<CertificateRecord>, InventoryError> {
-        queries::check(filter)?;
-        queries::certificates(&self.connection, filter).map_err(|error| fault(&error, &self.path))
-    }
-
-    fn events(&self, limit: usize) -> Result<Vec<Event>, InventoryError> {
-        queries::events(&self.connection, limit).map_err(|error| fault(&error, &self.path))
-    }
-
-    fn published(&self, id: &str) -> Result<bool, InventoryError> {
-        queries::published(&self.connection, id).map_err(|error| fault(&error, &self.path))
+    fn whole(&self) -> Result<Vec<u8>, InventoryError> {
+        image::take(&mut self.connection.borrow_mut(), &self.path)
     }
 }
 
 impl Inventory for SqliteInventory {
     fn change(&mut self) -> Result<Box<dyn Change + '_>, InventoryError> {
+        let connection = self.connection.get_mut();
         // SQLite would begin all the same, without the lock, and refuse only the first write.
-        if self
-            .connection
-            .is_readonly(MAIN_DB)
-            .map_err(|error| fault(&error, &self.path))?
-        {
+        if self.copied || unwritable(connection, &self.path)? {
             return Err(InventoryError::ReadOnly {
                 path: self.path.clone(),
             });
         }
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| fault(&error, &self.path))?;
-        Ok(Box::new(SqliteChange::new(transaction, &self.path)))
+        Ok(Box::new(SqliteChange::begin(connection, &self.path)?))
     }
 }

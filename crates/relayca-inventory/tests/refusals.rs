@@ -5,8 +5,10 @@ mod sample;
 
 use std::process::Command;
 
-use relayca_inventory::{CertificateRecord, Host, Inventory as _, InventoryError, NewEvent};
-use sample::{NOW, ask, certificate, der, event, host, inventory};
+use relayca_inventory::{
+    CertificateRecord, CrlRecord, Host, Inventory as _, InventoryError, NewEvent, Records as _,
+};
+use sample::{NOW, ask, ca, certificate, crl, crl_der, der, event, host, inventory, serial};
 
 #[test]
 fn no_private_key_enters_whatever_its_form() {
@@ -225,4 +227,125 @@ fn malformed_values_are_refused_before_sqlite_sees_them() {
     assert!(change.publish(&"x".repeat(65), NOW).is_err());
     change.commit().unwrap();
     assert_eq!(ask(&path, ".dump"), before);
+}
+
+#[test]
+fn only_a_revocation_list_enters_as_one() {
+    let (dir, _, mut inventory) = inventory();
+    let made = Command::new("sh")
+        .args([
+            "-ec",
+            "
+        printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index\\ndefault_md=sha256\\ndefault_crl_days=30\\ncrlnumber=number\\n' > v2.conf
+        grep -v crlnumber v2.conf > v1.conf; echo 'crl_extensions=x' >> v2.conf
+        printf '[x]\\nauthorityKeyIdentifier=keyid\\n' >> v2.conf
+        : > index; echo 01 > number
+        openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem
+        openssl pkcs8 -topk8 -nocrypt -in key.pem -outform der -out key.der
+        openssl req -x509 -key key.pem -subj /CN=ca -days 9 -out ca.pem
+        openssl x509 -in ca.pem -outform der -out v3-certificate.der
+        openssl req -new -key key.pem -subj /CN=a -out request.pem
+        openssl req -in request.pem -outform der -out request.der
+        openssl x509 -req -in request.pem -CA ca.pem -CAkey key.pem -set_serial 1 -days 9 -outform der -out v1-certificate.der
+        for v in v1 v2; do
+            openssl ca -config $v.conf -gencrl -keyfile key.pem -cert ca.pem -out empty.pem
+            openssl crl -in empty.pem -outform der -out $v-empty.der
+        done
+        printf 'R\\t491121030000Z\\t261121030000Z,keyCompromise\\t0A\\tunknown\\t/CN=a\\n' > index
+        openssl ca -config v2.conf -gencrl -keyfile key.pem -cert ca.pem -out full.pem
+        openssl crl -in full.pem -outform der -out v2-full.der",
+        ])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    let mut change = inventory.change().unwrap();
+    change.add_certificate(&ca(1)).unwrap();
+    let lists = ["v1-empty.der", "v2-empty.der", "v2-full.der"];
+    for (number, name) in lists.iter().enumerate() {
+        let record = CrlRecord {
+            crl_der: read(name),
+            ..crl(number as u64, &serial(1))
+        };
+        change.add_crl(&record).unwrap();
+        assert_eq!(change.newest_crl(&serial(1)).unwrap(), Some(record));
+    }
+    let full = read("v2-full.der");
+    for (bytes, what) in [
+        (read("v3-certificate.der"), "certificate"),
+        (read("v1-certificate.der"), "certificate of version 1"),
+        (read("request.der"), "request"),
+        (read("key.der"), "key"),
+        (read("full.pem"), "PEM"),
+        ([full.clone(), read("key.der")].concat(), "key behind it"),
+        (full[..full.len() - 1].to_vec(), "cut short"),
+        (Vec::new(), "nothing"),
+        (vec![0x30; 1_000], "SEQUENCE of SEQUENCE"),
+        (vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff], "long"),
+    ] {
+        let record = CrlRecord {
+            crl_der: bytes,
+            ..crl(9, &serial(1))
+        };
+        assert!(
+            matches!(change.add_crl(&record), Err(InventoryError::Invalid { .. })),
+            "{what}"
+        );
+    }
+    for record in [
+        CrlRecord {
+            authority: "CA".into(),
+            ..crl(9, &serial(1))
+        },
+        CrlRecord {
+            next_update: NOW.into(),
+            ..crl(9, &serial(1))
+        },
+        CrlRecord {
+            next_update: "soon".into(),
+            ..crl(9, &serial(1))
+        },
+        CrlRecord {
+            this_update: String::new(),
+            ..crl(9, &serial(1))
+        },
+    ] {
+        assert!(matches!(
+            change.add_crl(&record),
+            Err(InventoryError::Invalid { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_revocation_list_has_room_for_sixteen_mebibytes_and_no_more() {
+    let (_dir, path, mut inventory) = inventory();
+    let limit = 16 * 1024 * 1024;
+    let frame = crl_der(0).len();
+    let sized = |bytes: usize, number| CrlRecord {
+        crl_der: crl_der(bytes - frame),
+        ..crl(number, &serial(1))
+    };
+    let mut change = inventory.change().unwrap();
+    change.add_certificate(&ca(1)).unwrap();
+    assert!(matches!(
+        change.add_crl(&sized(limit + 1, 1)),
+        Err(InventoryError::Invalid { .. })
+    ));
+    change.add_crl(&sized(limit, 1)).unwrap();
+    change.commit().unwrap();
+    assert_eq!(
+        ask(&path, "SELECT length(crl_der) FROM crls"),
+        limit.to_string()
+    );
+    assert_eq!(
+        inventory.newest_crl(&serial(1)).unwrap().unwrap(),
+        sized(limit, 1)
+    );
+    assert!(inventory.image().unwrap().len() > limit);
 }

@@ -11,7 +11,7 @@ mod sample;
 
 use std::time::Instant;
 
-use relayca_inventory::{Filter, Inventory as _, Records as _, open};
+use relayca_inventory::{Filter, Inventory as _, Records as _, open, open_read_only};
 use sample::{certificate, event, host, inventory, serial};
 
 #[test]
@@ -80,4 +80,27 @@ fn measure() {
     };
     assert_eq!(inventory.certificates(&live).unwrap().len(), 10_200);
     println!("certificates of all hosts: {:?}", start.elapsed());
+    let start = Instant::now();
+    let image = inventory.image().unwrap();
+    println!("image of {} KiB: {:?}", image.len() / 1024, start.elapsed());
+    let mut inventory = inventory;
+    let start = Instant::now();
+    let mut change = inventory.change().unwrap();
+    for record in &records {
+        change
+            .revoke(&record.serial, sample::NOW, "superseded")
+            .unwrap();
+    }
+    change.commit().unwrap();
+    println!("10,000 revocations: {:?}", start.elapsed());
+
+    let dir = tempfile::TempDir::new().unwrap();
+    let old = dir.path().join("old.db");
+    sample::layout_1(&old, 10_000);
+    let start = Instant::now();
+    open_read_only(&old).unwrap();
+    println!("read 10,000 of layout 1: {:?}", start.elapsed());
+    let start = Instant::now();
+    open(&old).unwrap();
+    println!("bring them up to date: {:?}", start.elapsed());
 }
