@@ -6,8 +6,8 @@
 
 use divan::Bencher;
 use relayca_ca::{
-    Authority, Certificate, Domain, HostName, KeyType, LeafRequest, NewAuthority, PrivateKey, Role,
-    lint,
+    Authority, Certificate, Domain, HostName, KeyType, LeafRequest, NewAuthority, NewCrl,
+    PrivateKey, Reason, Revoked, Role, Serial, lint,
 };
 use time::OffsetDateTime;
 
@@ -50,6 +50,23 @@ fn issue(bencher: Bencher<'_, '_>, key_type: KeyType) {
     let (authority, request) = (authority(key_type), request());
     let key = PrivateKey::generate(key_type).unwrap();
     bencher.bench(|| authority.issue(&request, key.spki_der(), now()).unwrap());
+}
+
+#[divan::bench(args = [0, 10_000])]
+fn revoke(bencher: Bencher<'_, '_>, entries: usize) {
+    let authority = authority(KeyType::P256);
+    let wanted = NewCrl {
+        number: 1,
+        days: 30,
+        revoked: (0..entries)
+            .map(|_| Revoked {
+                serial: Serial::random().unwrap(),
+                at: now(),
+                reason: Reason::Superseded,
+            })
+            .collect(),
+    };
+    bencher.bench(|| authority.revocation_list(&wanted, now()).unwrap());
 }
 
 #[divan::bench]

@@ -5,15 +5,13 @@
 
 use std::fmt;
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyIdMethod};
+use rcgen::{CertificateParams, KeyIdMethod};
+use sha1::{Digest, Sha1};
 use time::OffsetDateTime;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::der_parser::asn1_rs::Tag;
-use x509_parser::prelude::FromDer;
 
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, SignatureCheck};
 use crate::extensions::KEY_CERT_SIGN;
-use crate::issue::{IssueError, validity};
+use crate::issue::{IssueError, passed, validity};
 use crate::key::PrivateKey;
 use crate::key_type::KeyType;
 use crate::lint::lint;
@@ -21,7 +19,7 @@ use crate::name::{AltName, Domain};
 use crate::profile;
 use crate::public_key::{SubjectKey, key_id};
 use crate::serial::Serial;
-use crate::signer::sign_what_passes;
+use crate::signer::{Signer, sign_what_passes};
 
 /// An authority that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +38,13 @@ pub struct NewAuthority {
 pub struct Authority {
     certificate: Certificate,
     key: PrivateKey,
+    key_id: Vec<u8>,
+    /// The key identifier for the library; the name in it is a placeholder.
     issuer: CertificateParams,
 }
+
+/// A Name without parts.
+const EMPTY_NAME: [u8; 2] = [0x30, 0];
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,19 +76,32 @@ impl Authority {
             key_id(key.public_bits()),
         );
         let subject = SubjectKey::from_spki(key.spki_der()).map_err(IssueError::PublicKey)?;
-        let certificate = sign_what_passes(&params, &subject, &params, &key, |draft| {
-            let findings = lint(draft, draft);
-            if findings.is_empty() {
-                Ok(())
-            } else {
-                Err(IssueError::Profile(findings))
-            }
-        })?;
+        let signer = Signer {
+            key: &key,
+            params: &params,
+            name: None,
+        };
+        let signed = sign_what_passes(
+            &signer,
+            |issuer| params.signed_by(&subject, issuer),
+            |draft| {
+                let draft = Certificate::from_der(draft).map_err(|_| IssueError::Encoding)?;
+                passed(lint(&draft, &draft))
+            },
+        )?;
+        let certificate = Certificate::from_der(&signed).map_err(|_| IssueError::Encoding)?;
         Authority::load(certificate, key, now)
     }
 
-    /// Takes an authority from before. The key must be the certificate's, the certificate an authority's, self-signed, allowed
-    /// to sign certificates, and valid now.
+    /// Takes an authority from before, ours or made elsewhere. The key must be the certificate's, the certificate an
+    /// authority's, self-signed, not forbidden to sign certificates, and valid now.
+    ///
+    /// Whatever it is called goes into what it issues byte for byte. It may lack all that verifiers can do without: name
+    /// constraints, a path length, keyUsage, a key identifier (that of RFC 5280 section 4.2.1.2, method 1, is used then); it may
+    /// be a root of X.509 version 1: OpenSSL and so Postfix, GnuTLS and webpki all trust one that they are given, and refuse it
+    /// only under `-x509_strict` or, GnuTLS, as the signer of a revocation list. [`weaknesses`](crate::weaknesses()) names such
+    /// things. Its own signature is checked where that is possible. One by MD5, or another that cannot be checked here, is
+    /// taken on trust: no verifier looks at the signature of a root, and the key proves more.
     ///
     /// # Errors
     /// [`IssueError::KeyMismatch`], [`IssueError::NotAnAuthority`], [`IssueError::AuthorityExpired`],
@@ -98,35 +114,23 @@ impl Authority {
         if certificate.spki_der() != key.spki_der() {
             return Err(IssueError::KeyMismatch);
         }
-        let not = |why: &str| Err(IssueError::NotAnAuthority(why.to_owned()));
-        if !certificate.is_ca() {
-            return not("its basicConstraints does not say so");
-        }
-        if certificate
-            .extensions()
-            .usage
-            .is_none_or(|usage| usage.bits & KEY_CERT_SIGN == 0)
-        {
-            return not("its keyUsage does not allow signing certificates");
-        }
-        if certificate.subject_key_id().is_none() {
-            return not("it has no subject key identifier");
-        }
-        if certificate.issuer_der() != certificate.subject_der()
-            || !certificate.is_signed_by(&certificate)
-        {
-            return not("it is not self-signed");
-        }
+        may_sign(&certificate)?;
         if now > certificate.not_after() {
             return Err(IssueError::AuthorityExpired(certificate.not_after()));
         }
         if now < certificate.not_before() {
             return Err(IssueError::AuthorityNotYetValid(certificate.not_before()));
         }
-        let issuer = issuer_params(&certificate)?;
+        let key_id = match certificate.subject_key_id() {
+            Some(id) => id.to_vec(),
+            None => Sha1::digest(key.public_bits()).to_vec(),
+        };
+        let mut issuer = CertificateParams::default();
+        issuer.key_identifier_method = KeyIdMethod::PreSpecified(key_id.clone());
         Ok(Authority {
             certificate,
             key,
+            key_id,
             issuer,
         })
     }
@@ -163,53 +167,52 @@ impl Authority {
             .is_none_or(|constraints| constraints.issue(name))
     }
 
-    pub(crate) fn issuer_params(&self) -> &CertificateParams {
-        &self.issuer
+    /// What its leaves and lists name its key by: its certificate's subject key identifier, where that has one.
+    pub(crate) fn key_id(&self) -> &[u8] {
+        &self.key_id
     }
-}
 
-/// What of an authority goes into its leaves: its name and its key identifier.
-fn issuer_params(certificate: &Certificate) -> Result<CertificateParams, IssueError> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = name_to_write(certificate)?;
-    params.key_identifier_method =
-        KeyIdMethod::PreSpecified(certificate.subject_key_id().unwrap_or_default().to_vec());
-    Ok(params)
-}
-
-/// The subject in the library's terms. Its names are a map, so that a name with a part of each kind once is all it can write;
-/// others would give leaves that do not chain, and are refused here.
-fn name_to_write(certificate: &Certificate) -> Result<DistinguishedName, IssueError> {
-    let refused = || {
-        IssueError::NotAnAuthority(format!(
-            "its name `{}` cannot be written again",
-            certificate.subject()
-        ))
-    };
-    let Ok((_, x509)) = X509Certificate::from_der(certificate.der()) else {
-        return Err(refused());
-    };
-    let mut name = DistinguishedName::new();
-    for part in x509.subject().iter_rdn() {
-        let mut attributes = part.iter();
-        let (Some(attribute), None) = (attributes.next(), attributes.next()) else {
-            return Err(refused());
-        };
-        let oid: Vec<u64> = attribute.attr_type().iter().ok_or_else(refused)?.collect();
-        let kind = DnType::from_oid(&oid);
-        if name.get(&kind).is_some() {
-            return Err(refused());
+    pub(crate) fn signer(&self) -> Signer<'_> {
+        Signer {
+            key: &self.key,
+            params: &self.issuer,
+            name: Some(self.certificate.subject_der()),
         }
-        let text = std::str::from_utf8(attribute.attr_value().data).map_err(|_| refused())?;
-        let value = match attribute.attr_value().header.tag() {
-            Tag::Utf8String => DnValue::Utf8String(text.to_owned()),
-            Tag::PrintableString => {
-                DnValue::PrintableString(text.try_into().map_err(|_| refused())?)
-            }
-            Tag::Ia5String => DnValue::Ia5String(text.try_into().map_err(|_| refused())?),
-            _ => return Err(refused()),
-        };
-        name.push(kind, value);
     }
-    Ok(name)
+}
+
+/// Whether verifiers take what this certificate's key signs.
+fn may_sign(certificate: &Certificate) -> Result<(), IssueError> {
+    let not = |why: &str| Err(IssueError::NotAnAuthority(why.to_owned()));
+    let extensions = certificate.extensions();
+    if !certificate.is_authority() {
+        return not("its basicConstraints does not say so");
+    }
+    if extensions
+        .usage
+        .is_some_and(|usage| usage.bits & KEY_CERT_SIGN == 0)
+    {
+        return not("its keyUsage does not allow signing certificates");
+    }
+    // A name constraint that cannot be read would be one that is not kept.
+    if let Some(oid) = extensions.unreadable.first() {
+        return not(&format!("its extension `{oid}` cannot be read"));
+    }
+    if let Some(oid) = extensions.repeated.first() {
+        return not(&format!("it has the extension `{oid}` twice"));
+    }
+    if certificate.subject_der() == EMPTY_NAME {
+        return not("it has no name");
+    }
+    let own_key_id = match (certificate.authority_key_id(), certificate.subject_key_id()) {
+        (Some(issuer), Some(own)) => issuer == own,
+        _ => true,
+    };
+    if certificate.issuer_der() != certificate.subject_der()
+        || !own_key_id
+        || certificate.signature_by(certificate) == SignatureCheck::Bad
+    {
+        return not("it is not self-signed");
+    }
+    Ok(())
 }

@@ -7,12 +7,14 @@ use std::fmt;
 
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::error::X509Error;
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::X509Name;
 
-use crate::der::is_certificate_envelope;
+use crate::constraints::Constraints;
+use crate::der::is_signed_envelope;
+use crate::directory_name::{common_name, shown_name};
 use crate::extensions::Extensions;
-use crate::name::{AltName, printable};
+use crate::name::AltName;
 use crate::pem_block::{self, PemError};
 use crate::public_key;
 use crate::role::Role;
@@ -22,8 +24,6 @@ use crate::serial::{Serial, SerialError};
 const MAX_CERTIFICATE: usize = 64 * 1024;
 /// The largest PEM text looked at, in bytes.
 const MAX_TEXT: usize = 1024 * 1024;
-/// The most characters of a name that are shown.
-const MAX_SHOWN: usize = 400;
 
 /// Why bytes are no certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +32,7 @@ pub enum CertificateError {
     /// The bytes are no X.509 certificate in DER, or have something behind it.
     #[error("this is not a valid certificate")]
     Malformed,
-    /// The serial number is not positive or too long.
+    /// The serial number is negative or too long.
     #[error("the certificate has an unusable serial number: {0}")]
     Serial(SerialError),
     /// More than 64 KiB, or text of more than 1 MiB.
@@ -69,6 +69,15 @@ impl CertificateError {
         };
         Some(hint.to_owned())
     }
+}
+
+/// What a look at a signature says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignatureCheck {
+    Good,
+    Bad,
+    /// The algorithm is not one that is checked here.
+    Unknown,
 }
 
 /// A certificate and what it says.
@@ -111,21 +120,13 @@ impl Certificate {
         if der.len() > MAX_CERTIFICATE {
             return Err(CertificateError::TooLarge);
         }
-        if !is_certificate_envelope(der) {
+        if !is_signed_envelope(der) {
             return Err(CertificateError::Malformed);
         }
         let Ok(([], x509)) = X509Certificate::from_der(der) else {
             return Err(CertificateError::Malformed);
         };
         let validity = x509.validity();
-        let common_name = x509
-            .subject()
-            .iter_common_name()
-            .last()
-            .map(|attribute| match attribute.as_str() {
-                Ok(text) => printable(text, MAX_SHOWN),
-                Err(_) => String::new(),
-            });
         Ok(Certificate {
             serial: Serial::from_der_integer(x509.raw_serial())
                 .map_err(CertificateError::Serial)?,
@@ -133,7 +134,7 @@ impl Certificate {
             issuer: shown_name(x509.issuer()),
             subject_der: x509.subject().as_raw().to_vec(),
             issuer_der: x509.issuer().as_raw().to_vec(),
-            common_name,
+            common_name: common_name(x509.subject()),
             not_before: validity.not_before.to_datetime(),
             not_after: validity.not_after.to_datetime(),
             spki_der: x509.public_key().raw.to_vec(),
@@ -255,7 +256,7 @@ impl Certificate {
         &self.extensions.alt_names
     }
 
-    /// Whether basicConstraints says CA.
+    /// Whether basicConstraints says CA. See also [`Certificate::is_authority`].
     #[must_use]
     pub fn is_ca(&self) -> bool {
         self.extensions.basic.is_some_and(|basic| basic.ca)
@@ -293,6 +294,25 @@ impl Certificate {
         }
     }
 
+    /// What this certificate, as an authority's, permits beside its domain: single host names and single addresses, in order.
+    /// Ranges of addresses and names with a leading dot are no single names and not among them. Of an authority made
+    /// elsewhere, without a domain as ours has it, all permitted names.
+    #[must_use]
+    pub fn further_permits(&self) -> Vec<AltName> {
+        self.extensions
+            .constraints
+            .as_ref()
+            .map(Constraints::further_permits)
+            .unwrap_or_default()
+    }
+
+    /// Whether the certificate comes from this authority: the issuer's name equal byte for byte and the signature by its key.
+    /// A signature that cannot be checked here (MD5, P-521, DSA) counts as none.
+    #[must_use]
+    pub fn issuer_is(&self, ca: &Certificate) -> bool {
+        self.issuer_der == ca.subject_der && self.is_signed_by(ca)
+    }
+
     pub(crate) fn subject_der(&self) -> &[u8] {
         &self.subject_der
     }
@@ -315,19 +335,36 @@ impl Certificate {
         self.version
     }
 
-    /// Whether the issuer's key made the signature.
+    /// Whether the issuer's key made the signature, as far as is known: what cannot be checked was not.
     pub(crate) fn is_signed_by(&self, issuer: &Certificate) -> bool {
+        self.signature_by(issuer) == SignatureCheck::Good
+    }
+
+    /// Checks the signature with the issuer's key. MD5, DSA, P-521 and ECDSA with SHA-1 or SHA-512 cannot be checked here.
+    pub(crate) fn signature_by(&self, issuer: &Certificate) -> SignatureCheck {
         let Ok((_, x509)) = X509Certificate::from_der(&self.der) else {
-            return false;
+            return SignatureCheck::Bad;
         };
         let Ok(key) = public_key::parse(&issuer.spki_der) else {
-            return false;
+            return SignatureCheck::Bad;
         };
-        x509.verify_signature(Some(&key)).is_ok()
+        match x509.verify_signature(Some(&key)) {
+            Ok(()) => SignatureCheck::Good,
+            Err(X509Error::SignatureUnsupportedAlgorithm) => SignatureCheck::Unknown,
+            Err(_) => SignatureCheck::Bad,
+        }
     }
-}
 
-/// A name as text.
-pub(crate) fn shown_name(name: &X509Name<'_>) -> String {
-    printable(&name.to_string(), MAX_SHOWN)
+    /// Whether it is a root of X.509 version 1: its own issuer, without the extensions that would say what it may do. OpenSSL
+    /// (and so Postfix), GnuTLS and webpki all take one that they are told to trust.
+    pub(crate) fn is_old_root(&self) -> bool {
+        self.version == 1 && self.issuer_der == self.subject_der
+    }
+
+    /// Whether it is an authority's: basicConstraints says so, or it is a root of X.509 version 1, its own issuer, which has no
+    /// extension to say so with.
+    #[must_use]
+    pub fn is_authority(&self) -> bool {
+        self.is_ca() || self.is_old_root()
+    }
 }

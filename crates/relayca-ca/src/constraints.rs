@@ -9,7 +9,7 @@
 
 use std::net::IpAddr;
 
-use crate::name::{AltName, Domain, is_at_or_below};
+use crate::name::{AltName, Domain, HostName, is_at_or_below};
 
 /// One subtree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +72,30 @@ impl Constraints {
         } else {
             None
         }
+    }
+
+    /// The single names and addresses permitted beside the domain.
+    pub(crate) fn further_permits(&self) -> Vec<AltName> {
+        let domain = self.domain();
+        let mut names = Vec::new();
+        for subtree in &self.permitted {
+            let name = match subtree {
+                Subtree::Dns(base) => HostName::parse(base)
+                    .ok()
+                    .filter(|host| domain.as_ref().is_none_or(|d| !d.contains(host)))
+                    .map(AltName::Dns),
+                Subtree::Ip { address, .. }
+                    if subtree.is_one_address(true) || subtree.is_one_address(false) =>
+                {
+                    Some(AltName::Ip(*address))
+                }
+                _ => None,
+            };
+            if let Some(name) = name.filter(|name| !names.contains(name)) {
+                names.push(name);
+            }
+        }
+        names
     }
 }
 
@@ -171,6 +195,16 @@ mod tests {
         ] {
             assert!(!within(name), "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_permitted_beside_the_domain_is_told() {
+        let told: Vec<_> = constraints()
+            .further_permits()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(told, ["relay.example.net", "192.0.2.5"]);
     }
 
     #[test]

@@ -1,15 +1,21 @@
-//! The outermost DER of things that are signed, read strictly.
+//! The outermost DER of things that are signed, read strictly, and the little of it that is written here.
 //!
-//! Enters: bytes. Leaves: whether they are wrapped in the one way DER allows. Refuses to know: what is inside; x509-parser
-//! reads that. It takes other tags in place of a SEQUENCE's, and bytes that no signature covers must not vary: the digest of a
-//! certificate is in somebody's map.
+//! Enters: bytes. Leaves: whether they are wrapped in the one way DER allows; to-be-signed bytes with another issuer; those
+//! bytes with their signature. Refuses to know: what is inside; x509-parser reads that. It takes other tags in place of a
+//! SEQUENCE's, and bytes that no signature covers must not vary: the digest of a certificate is in somebody's map.
 
 /// SEQUENCE.
-const SEQUENCE: u8 = 0x30;
+pub(crate) const SEQUENCE: u8 = 0x30;
 /// BIT STRING.
 const BIT_STRING: u8 = 0x03;
 /// INTEGER.
-const INTEGER: u8 = 0x02;
+pub(crate) const INTEGER: u8 = 0x02;
+/// OBJECT IDENTIFIER.
+pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
+/// OCTET STRING.
+pub(crate) const OCTET_STRING: u8 = 0x04;
+/// The most bytes a length of three octets can tell.
+const MAX_LENGTH: usize = 0xff_ffff;
 /// `[0] EXPLICIT`, the version of a certificate.
 const VERSION: u8 = 0xa0;
 
@@ -18,9 +24,9 @@ pub(crate) fn is_one_sequence(der: &[u8]) -> bool {
     element(der, SEQUENCE).is_some_and(|element| element.rest.is_empty())
 }
 
-/// Whether the bytes are the three parts of a certificate (RFC 5280 section 4.1), the signature algorithm outside written
-/// exactly as inside.
-pub(crate) fn is_certificate_envelope(der: &[u8]) -> bool {
+/// Whether the bytes are the three parts of a certificate or a revocation list (RFC 5280 sections 4.1 and 5.1), the signature
+/// algorithm outside written exactly as inside.
+pub(crate) fn is_signed_envelope(der: &[u8]) -> bool {
     envelope(der).unwrap_or(false)
 }
 
@@ -30,24 +36,76 @@ fn envelope(der: &[u8]) -> Option<bool> {
     let algorithm = element(to_be_signed.rest, SEQUENCE)?;
     let signature = element(algorithm.rest, BIT_STRING)?;
 
-    let after_version =
-        element(to_be_signed.content, VERSION).map_or(to_be_signed.content, |version| version.rest);
-    let serial = element(after_version, INTEGER)?;
-    let inner = element(serial.rest, SEQUENCE)?;
-
+    let inner = before_issuer(to_be_signed.content)?;
     let whole =
         outer.rest.is_empty() && signature.rest.is_empty() && signature.content.first() == Some(&0);
     Some(whole && inner.whole == algorithm.whole)
 }
 
-struct Element<'a> {
-    whole: &'a [u8],
-    content: &'a [u8],
-    rest: &'a [u8],
+/// The signature algorithm inside, the field before the issuer. What stands before it is in a certificate a tagged version
+/// and the serial number, in a revocation list its version, which is an INTEGER as the serial number is.
+fn before_issuer(content: &[u8]) -> Option<Element<'_>> {
+    let after_version = element(content, VERSION).map_or(content, |version| version.rest);
+    let number = element(after_version, INTEGER)?;
+    element(number.rest, SEQUENCE)
+}
+
+/// A TBSCertificate or TBSCertList with this Name as its issuer, byte for byte, and all else as it was. `None` where the
+/// bytes are not such a thing or the name is no SEQUENCE.
+pub(crate) fn with_issuer(to_be_signed: &[u8], issuer: &[u8]) -> Option<Vec<u8>> {
+    let outer = element(to_be_signed, SEQUENCE)?;
+    if !outer.rest.is_empty() || !is_one_sequence(issuer) {
+        return None;
+    }
+    let algorithm = before_issuer(outer.content)?;
+    let placeholder = element(algorithm.rest, SEQUENCE)?;
+    let kept = outer.content.len() - algorithm.rest.len();
+    write(
+        SEQUENCE,
+        &[outer.content.get(..kept)?, issuer, placeholder.rest],
+    )
+}
+
+/// To-be-signed bytes, the algorithm they name, and the signature: a certificate or a revocation list.
+pub(crate) fn signed(to_be_signed: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
+    let outer = element(to_be_signed, SEQUENCE)?;
+    let algorithm = before_issuer(outer.content)?;
+    let signature = write(BIT_STRING, &[&[0], signature])?;
+    write(SEQUENCE, &[to_be_signed, algorithm.whole, &signature])
+}
+
+/// One element of these contents; `None` where it would be longer than is read here.
+pub(crate) fn write(tag: u8, contents: &[&[u8]]) -> Option<Vec<u8>> {
+    let length = contents
+        .iter()
+        .try_fold(0usize, |sum, part| sum.checked_add(part.len()))?;
+    if length > MAX_LENGTH {
+        return None;
+    }
+    let octets = length.to_be_bytes();
+    let start = octets.iter().position(|b| *b != 0).unwrap_or(octets.len());
+    let octets = octets.get(start..)?;
+    let mut der = Vec::with_capacity(length + 5);
+    der.push(tag);
+    if length > 0x7f {
+        der.push(0x80 | u8::try_from(octets.len()).ok()?);
+        der.extend_from_slice(octets);
+    } else {
+        der.push(u8::try_from(length).ok()?);
+    }
+    contents.iter().for_each(|part| der.extend_from_slice(part));
+    Some(der)
+}
+
+/// One element and what stands behind it.
+pub(crate) struct Element<'a> {
+    pub whole: &'a [u8],
+    pub content: &'a [u8],
+    pub rest: &'a [u8],
 }
 
 /// The first element, if it has this tag and its length is in the shortest form.
-fn element(bytes: &[u8], tag: u8) -> Option<Element<'_>> {
+pub(crate) fn element(bytes: &[u8], tag: u8) -> Option<Element<'_>> {
     let (&[found, first], after) = bytes.split_first_chunk::<2>()?;
     if found != tag {
         return None;
@@ -96,5 +154,36 @@ mod tests {
         ] {
             assert!(!is_one_sequence(wrong), "{wrong:x?}");
         }
+    }
+
+    #[test]
+    fn another_issuer_goes_in_whatever_its_length_and_nothing_else_moves() {
+        let name = |length: usize| write(SEQUENCE, &[&vec![7; length]]).unwrap_or_default();
+        let body = |issuer: &[u8]| {
+            let fields: [&[u8]; 5] = [
+                &[0xa0, 3, 2, 1, 2],
+                &[2, 1, 5],
+                &[0x30, 2, 5, 0],
+                issuer,
+                &[0x30, 1, 9, 4, 1, 8],
+            ];
+            write(SEQUENCE, &fields).unwrap_or_default()
+        };
+        for from in [0, 5, 127, 128, 300] {
+            for to in [0, 1, 100, 127, 128, 255, 256, 65_535, 65_536] {
+                let spliced = with_issuer(&body(&name(from)), &name(to));
+                assert_eq!(spliced, Some(body(&name(to))), "{from} {to}");
+            }
+        }
+        let whole = body(&name(40));
+        for length in 0..whole.len() {
+            assert_eq!(with_issuer(&whole[..length], &name(1)), None, "{length}");
+        }
+        for wrong in [&[][..], &[5, 0], &[0x30, 2, 0], &[0x30, 0, 0]] {
+            assert_eq!(with_issuer(&whole, wrong), None, "{wrong:x?}");
+        }
+        assert_eq!(with_issuer(&whole, &vec![0x30; 1 << 24]), None);
+        let signed = signed(&whole, &[1, 2, 3]).unwrap_or_default();
+        assert!(is_signed_envelope(&signed));
     }
 }

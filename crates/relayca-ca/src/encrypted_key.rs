@@ -2,13 +2,14 @@
 //!
 //! Enters: a key and a passphrase, or an encrypted file and a passphrase. Leaves: PKCS#8 under PBES2 (RFC 8018), PBKDF2 with
 //! HMAC-SHA256 and AES-256-CBC, which OpenSSL since 1.1 and GnuTLS open; or the key. Refuses to know: where the passphrase
-//! comes from.
+//! comes from. What is only read, the encryptions of old, is in `old_encryption`.
 
 use pkcs8::pkcs5::pbes2::{Kdf, Parameters};
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, der::Decode};
 use zeroize::Zeroizing;
 
 use crate::key::{KeyError, PrivateKey, single_key_block};
+use crate::old_encryption;
 use crate::pem_block;
 
 /// PBKDF2 rounds when encrypting. Stretching makes up for passphrases people think of; ours is 256 random bits, which no
@@ -47,7 +48,8 @@ impl PrivateKey {
         Ok(text.as_str().to_owned())
     }
 
-    /// Opens PEM text with exactly one `ENCRYPTED PRIVATE KEY` in it: PBES2 with PBKDF2 or scrypt, and AES.
+    /// Opens PEM text with exactly one encrypted private key in it: PKCS#8 under PBES2 (PBKDF2 or scrypt, with AES or
+    /// triple-DES) or under PBES1 with SHA-1 and triple-DES, or the form before PKCS#8 with `DEK-Info` (triple-DES or AES).
     ///
     /// # Errors
     /// [`KeyError::WrongPassphrase`], [`KeyError::ExcessiveWork`], [`KeyError::UnsupportedEncryption`], and those of
@@ -55,29 +57,45 @@ impl PrivateKey {
     /// that somebody put in its place.
     pub fn decrypt(pem: &str, passphrase: &str) -> Result<Self, KeyError> {
         let block = single_key_block(pem.as_bytes())?;
-        if block.label != "ENCRYPTED PRIVATE KEY" {
-            return Err(KeyError::NoKey);
-        }
-        let sealed = EncryptedPrivateKeyInfoRef::try_from(block.content.as_slice())
-            .map_err(|_| KeyError::UnsupportedEncryption)?;
-        let parameters = sealed
-            .encryption_algorithm
-            .pbes2()
-            .ok_or(KeyError::UnsupportedEncryption)?;
-        bound_the_work(parameters)?;
-        let mut buffer = Zeroizing::new(sealed.encrypted_data.as_bytes().to_vec());
-        let clear = parameters
-            .decrypt_in_place(passphrase, &mut buffer)
-            .map_err(|error| match error {
-                pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. } => KeyError::UnsupportedEncryption,
-                _ => KeyError::WrongPassphrase,
-            })?;
+        let clear = match (block.label.as_str(), &block.sealed) {
+            ("RSA PRIVATE KEY" | "EC PRIVATE KEY" | "PRIVATE KEY", Some(sealed)) => {
+                old_encryption::open_traditional(sealed, passphrase)?
+            }
+            _ if block.legacy_encrypted => return Err(KeyError::UnsupportedEncryption),
+            ("ENCRYPTED PRIVATE KEY", _) => open_pkcs8(&block.content, passphrase)?,
+            _ => return Err(KeyError::NoKey),
+        };
         // A wrong passphrase passes the padding check once in 256 times and gives noise.
-        PrivateKey::from_pkcs8_der(clear).map_err(|error| match error {
+        PrivateKey::from_der(&clear).map_err(|error| match error {
             KeyError::Unsupported(_) => error,
             _ => KeyError::WrongPassphrase,
         })
     }
+}
+
+/// The content of an EncryptedPrivateKeyInfo (RFC 5958 section 3).
+fn open_pkcs8(der: &[u8], passphrase: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    if let Some(opened) = old_encryption::open_pbes1(der, passphrase, MAX_ITERATIONS) {
+        return opened;
+    }
+    let sealed =
+        EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| KeyError::UnsupportedEncryption)?;
+    let parameters = sealed
+        .encryption_algorithm
+        .pbes2()
+        .ok_or(KeyError::UnsupportedEncryption)?;
+    bound_the_work(parameters)?;
+    let mut buffer = Zeroizing::new(sealed.encrypted_data.as_bytes().to_vec());
+    let length = parameters
+        .decrypt_in_place(passphrase, &mut buffer)
+        .map_err(|error| match error {
+            pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. } => KeyError::UnsupportedEncryption,
+            _ => KeyError::WrongPassphrase,
+        })?
+        .len();
+    // Decrypted in place, from the start.
+    buffer.truncate(length);
+    Ok(buffer)
 }
 
 fn bound_the_work(parameters: &Parameters) -> Result<(), KeyError> {

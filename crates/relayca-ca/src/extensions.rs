@@ -6,9 +6,12 @@
 use std::net::IpAddr;
 
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, GeneralSubtree, ParsedExtension};
+use x509_parser::extensions::{
+    ExtendedKeyUsage, GeneralName, GeneralSubtree, NameConstraints, ParsedExtension,
+};
 
 use crate::constraints::{Constraints, Subtree};
+use crate::der::{SEQUENCE, element};
 use crate::name::{AltName, HostName, printable};
 
 /// digitalSignature, as x509-parser numbers the bits of keyUsage (RFC 5280 section 4.2.1.3).
@@ -17,6 +20,10 @@ pub(crate) const DIGITAL_SIGNATURE: u16 = 1;
 pub(crate) const KEY_ENCIPHERMENT: u16 = 1 << 2;
 /// keyCertSign.
 pub(crate) const KEY_CERT_SIGN: u16 = 1 << 5;
+/// `[0]` and `[1]` of nameConstraints (RFC 5280 section 4.2.1.10).
+const PERMITTED: u8 = 0xa0;
+const EXCLUDED: u8 = 0xa1;
+
 /// cRLSign.
 pub(crate) const CRL_SIGN: u16 = 1 << 6;
 
@@ -94,6 +101,11 @@ impl Extensions {
                     })
                 }
                 ParsedExtension::ExtendedKeyUsage(usage) => all.purposes = Some(purposes(usage)),
+                ParsedExtension::NameConstraints(constraints)
+                    if !constraints_whole(extension.value, constraints) =>
+                {
+                    all.unreadable.push(extension.oid.to_id_string());
+                }
                 ParsedExtension::NameConstraints(constraints) => {
                     all.constraints = Some(Constraints {
                         critical,
@@ -147,6 +159,27 @@ fn purposes(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {
     named
         .chain(usage.other.iter().map(|oid| oid.to_id_string()))
         .collect()
+}
+
+/// Whether all of the extension was read. The parser takes a list of subtrees that it cannot read for none, and a constraint
+/// that is lost would be one that is not kept.
+fn constraints_whole(value: &[u8], read: &NameConstraints<'_>) -> bool {
+    let Some(outer) = element(value, SEQUENCE).filter(|outer| outer.rest.is_empty()) else {
+        return false;
+    };
+    let permitted = element(outer.content, PERMITTED);
+    let after = permitted.as_ref().map_or(outer.content, |list| list.rest);
+    let excluded = element(after, EXCLUDED);
+    let rest = excluded.as_ref().map_or(after, |list| list.rest);
+    rest.is_empty()
+        && (permitted.is_some() || excluded.is_some())
+        && permitted.is_some() == read.permitted_subtrees.is_some()
+        && excluded.is_some() == read.excluded_subtrees.is_some()
+        && [&read.permitted_subtrees, &read.excluded_subtrees]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .all(|subtree| !matches!(subtree.base, GeneralName::Invalid(..)))
 }
 
 fn subtrees(list: Option<&[GeneralSubtree<'_>]>) -> Vec<Subtree> {

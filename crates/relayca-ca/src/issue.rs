@@ -9,7 +9,7 @@ use crate::authority::Authority;
 use crate::certificate::Certificate;
 use crate::finding::Finding;
 use crate::key::KeyError;
-use crate::lint::lint;
+use crate::lint::{lint, other_key_id};
 use crate::name::{AltName, HostName};
 use crate::profile::{self, Validity};
 use crate::public_key::SubjectKey;
@@ -79,11 +79,26 @@ pub enum IssueError {
     /// The certificate would not keep the profile: never issued.
     #[error("the certificate would not keep the profile: {}", listed(.0))]
     Profile(Vec<Finding>),
-    /// The certificate could not be encoded.
-    #[error("the certificate could not be encoded")]
+    /// The next list in zero days, or beyond the year 9999.
+    #[error("a revocation list cannot hold for {0} days")]
+    ListDays(u32),
+    /// The authority's keyUsage has no cRLSign: verifiers would refuse its lists.
+    #[error("the authority's certificate does not allow signing revocation lists")]
+    MayNotSignLists,
+    /// A serial number given twice.
+    #[error("the serial number {0} is to be revoked twice")]
+    RevokedTwice(Serial),
+    /// More than [`MAX_REVOKED`](crate::MAX_REVOKED).
+    #[error("a revocation list has at most {} entries", crate::MAX_REVOKED)]
+    TooManyRevoked,
+    /// The list would not say what was asked, or not as it must: never signed.
+    #[error("the revocation list would not keep the profile: {0}")]
+    ListProfile(String),
+    /// The certificate or list could not be encoded.
+    #[error("what was to be signed could not be encoded")]
     Encoding,
     /// The key did not sign.
-    #[error("the certificate could not be signed")]
+    #[error("the authority's key did not sign")]
     Signing,
 }
 
@@ -95,11 +110,15 @@ impl IssueError {
             IssueError::NotPermitted(name) => Some(format!(
                 "an authority made with `relayca init --permit {name}` may name it"
             )),
-            IssueError::Days(_) => Some("give a number of days from 1".to_owned()),
+            IssueError::Days(_) | IssueError::ListDays(_) => {
+                Some("give a number of days from 1".to_owned())
+            }
             IssueError::Clock(_) | IssueError::AuthorityNotYetValid(_) => {
                 Some("set the clock of this machine".to_owned())
             }
-            IssueError::AuthorityExpired(_) => Some("roll over to a new authority".to_owned()),
+            IssueError::AuthorityExpired(_) | IssueError::MayNotSignLists => {
+                Some("roll over to a new authority".to_owned())
+            }
             IssueError::KeyMismatch => {
                 Some("restore the key and the certificate from the same backup".to_owned())
             }
@@ -136,7 +155,7 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<Certificate, IssueError> {
         let names = self.permitted_names(request)?;
-        let validity = self.leaf_validity(request.days, now)?;
+        let validity = self.validity_within(request.days, now)?;
         if spki_der == self.certificate().spki_der() {
             return Err(IssueError::AuthorityKey);
         }
@@ -151,20 +170,19 @@ impl Authority {
             validity,
             subject.key_id(),
         )?;
-        sign_what_passes(
-            &params,
-            &subject,
-            self.issuer_params(),
-            self.key(),
+        let signed = sign_what_passes(
+            &self.signer(),
+            |issuer| params.signed_by(&subject, issuer),
             |draft| {
-                let findings = lint(draft, self.certificate());
-                if findings.is_empty() {
-                    Ok(())
-                } else {
-                    Err(IssueError::Profile(findings))
+                let draft = Certificate::from_der(draft).map_err(|_| IssueError::Encoding)?;
+                let mut findings = lint(&draft, self.certificate());
+                if draft.authority_key_id() != Some(self.key_id()) {
+                    findings.push(other_key_id());
                 }
+                passed(findings)
             },
-        )
+        )?;
+        Certificate::from_der(&signed).map_err(|_| IssueError::Encoding)
     }
 
     /// The host and its further names, each once, the host first.
@@ -186,7 +204,12 @@ impl Authority {
         Ok(names)
     }
 
-    fn leaf_validity(&self, days: u32, now: OffsetDateTime) -> Result<Validity, IssueError> {
+    /// So many days from now, within the authority's own.
+    pub(crate) fn validity_within(
+        &self,
+        days: u32,
+        now: OffsetDateTime,
+    ) -> Result<Validity, IssueError> {
         let asked = validity(days, now)?;
         let ca = self.certificate();
         if now > ca.not_after() {
@@ -204,14 +227,7 @@ impl Authority {
 
 /// From an hour before now to so many days after it, in whole seconds UTC.
 pub(crate) fn validity(days: u32, now: OffsetDateTime) -> Result<Validity, IssueError> {
-    let now = now
-        .to_offset(time::UtcOffset::UTC)
-        .replace_nanosecond(0)
-        .map_err(|_| IssueError::Clock(now.year()))?;
-    // Before 1950 a certificate cannot state a date as UTCTime, after 9999 not at all.
-    if !(1951..9999).contains(&now.year()) {
-        return Err(IssueError::Clock(now.year()));
-    }
+    let now = whole_seconds(now.to_offset(time::UtcOffset::UTC))?;
     let not_after = now
         .checked_add(Duration::days(days.into()))
         .filter(|end| days > 0 && end.year() <= 9999);
@@ -219,4 +235,21 @@ pub(crate) fn validity(days: u32, now: OffsetDateTime) -> Result<Validity, Issue
         not_before: now - BACKDATE,
         not_after: not_after.ok_or(IssueError::Days(days))?,
     })
+}
+
+/// The moment as a certificate can state it: before 1950 not as UTCTime, after 9999 not at all.
+pub(crate) fn whole_seconds(at: OffsetDateTime) -> Result<OffsetDateTime, IssueError> {
+    at.replace_nanosecond(0)
+        .ok()
+        .filter(|at| (1951..9999).contains(&at.year()))
+        .ok_or(IssueError::Clock(at.year()))
+}
+
+/// No findings, or the refusal to sign.
+pub(crate) fn passed(findings: Vec<Finding>) -> Result<(), IssueError> {
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(IssueError::Profile(findings))
+    }
 }

@@ -89,7 +89,10 @@ impl KeyError {
             KeyError::Encrypted => {
                 "decrypt it first, for example with `openssl pkey`, or give its passphrase"
             }
-            KeyError::LegacyEncrypted | KeyError::UnsupportedEncryption => {
+            KeyError::LegacyEncrypted => {
+                "give its passphrase, or convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256`"
+            }
+            KeyError::UnsupportedEncryption => {
                 "convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256`"
             }
             KeyError::ExcessiveWork => {
@@ -178,6 +181,9 @@ impl PrivateKey {
     /// [`KeyError`]; [`KeyError::Encrypted`] where a passphrase is needed.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let block = single_key_block(text.as_bytes())?;
+        if block.legacy_encrypted {
+            return Err(KeyError::LegacyEncrypted);
+        }
         match block.label.as_str() {
             "ENCRYPTED PRIVATE KEY" => Err(KeyError::Encrypted),
             _ => PrivateKey::from_der(&block.content),
@@ -371,7 +377,7 @@ impl PublicKeyData for Pair {
     }
 }
 
-/// The one private key block of a PEM text.
+/// The one private key block of a PEM text, clear or encrypted.
 pub(crate) fn single_key_block(bytes: &[u8]) -> Result<pem_block::Block, KeyError> {
     if bytes.len() > MAX_KEY {
         return Err(KeyError::TooLarge);
@@ -383,9 +389,6 @@ pub(crate) fn single_key_block(bytes: &[u8]) -> Result<pem_block::Block, KeyErro
     let key = keys.next().ok_or(KeyError::NoKey)?;
     if keys.next().is_some() {
         return Err(KeyError::SeveralKeys);
-    }
-    if key.legacy_encrypted {
-        return Err(KeyError::LegacyEncrypted);
     }
     Ok(key)
 }

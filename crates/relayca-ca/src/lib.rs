@@ -4,12 +4,15 @@
 //! Refuses to know: files, clocks, Postfix, and where a passphrase comes from.
 //!
 //! The way through it: a [`Domain`] and a [`KeyType`] make an [`Authority`]; the authority and a [`LeafRequest`] make a
-//! [`Certificate`], linted before it is signed; [`verify`] judges any certificate against authorities.
+//! [`Certificate`], linted before it is signed; [`verify`](verify()) judges any certificate against authorities. A [`NewCrl`]
+//! makes a [`RevocationList`]. [`weaknesses`](weaknesses()) names what is odd about certificates from elsewhere.
 
 mod authority;
 mod certificate;
 mod constraints;
+mod crl;
 mod der;
+mod directory_name;
 mod encrypted_key;
 mod extensions;
 mod finding;
@@ -19,17 +22,22 @@ mod key;
 mod key_type;
 mod lint;
 mod name;
+mod old_encryption;
 mod pem_block;
 mod profile;
 mod public_key;
+mod reason;
 mod request;
+mod revocation;
 mod role;
 mod serial;
 mod signer;
 mod verify;
+mod weakness;
 
 pub use authority::{Authority, NewAuthority};
 pub use certificate::{Certificate, CertificateError};
+pub use crl::{CrlError, RevocationList, Revoked};
 pub use finding::Finding;
 pub use inspect::{InspectError, Inspected, InspectedKind, MAX_INPUT, spki_of};
 pub use issue::{IssueError, LeafRequest, MAX_ALT_NAMES};
@@ -37,7 +45,10 @@ pub use key::{KeyError, PrivateKey};
 pub use key_type::KeyType;
 pub use lint::lint;
 pub use name::{AltName, Domain, HostName, NameError};
-pub use request::{RequestError, RequestedKey, public_key_from_csr};
+pub use reason::{Reason, ReasonError};
+pub use request::{RequestError, RequestedKey, certificate_request, public_key_from_csr};
+pub use revocation::{MAX_REVOKED, NewCrl};
 pub use role::{Role, RoleError};
 pub use serial::{Serial, SerialError};
 pub use verify::verify;
+pub use weakness::weaknesses;

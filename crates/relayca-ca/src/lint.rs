@@ -23,13 +23,23 @@ const SIGNATURES: [&str; 6] = [
     "1.2.840.113549.1.1.13", // sha512WithRSAEncryption
 ];
 
+/// Signature algorithms of old, and the digest that makes them weak.
+const WEAK_SIGNATURES: [(&str, &str); 6] = [
+    ("1.2.840.113549.1.1.2", "MD2"),
+    ("1.2.840.113549.1.1.4", "MD5"),
+    ("1.2.840.113549.1.1.5", "SHA-1"),
+    ("1.3.14.3.2.29", "SHA-1"),
+    ("1.2.840.10045.4.1", "SHA-1"),
+    ("1.2.840.10040.4.3", "SHA-1"),
+];
+
 /// Judges a certificate against the profile for an authority where it is one, else for a leaf of the issuer. An authority is
 /// its own issuer.
 #[must_use]
 pub fn lint(certificate: &Certificate, issuer: &Certificate) -> Vec<Finding> {
     let mut findings = Vec::new();
     every_certificate(certificate, &mut findings);
-    if certificate.is_ca() {
+    if certificate.is_authority() {
         signing_authority(certificate, &mut findings);
         authority_scope(certificate, issuer, &mut findings);
     } else {
@@ -39,25 +49,29 @@ pub fn lint(certificate: &Certificate, issuer: &Certificate) -> Vec<Finding> {
     findings
 }
 
-fn every_certificate(certificate: &Certificate, findings: &mut Vec<Finding>) {
+pub(crate) fn every_certificate(certificate: &Certificate, findings: &mut Vec<Finding>) {
     let extensions = certificate.extensions();
     if certificate.version() != 3 {
-        findings.push(Finding::new(
-            "version",
-            format!("it is of version {}, not 3", certificate.version()),
-        ));
+        let message = format!(
+            "it is of version {}, not 3: no extension says what it is for",
+            certificate.version()
+        );
+        findings.push(Finding::new("version", message));
     }
-    if certificate.serial().as_bytes().len() < MIN_SERIAL {
+    if certificate.serial().is_zero() {
+        findings.push(Finding::new("serial-zero", "its serial number is 0"));
+    } else if certificate.serial().as_bytes().len() < MIN_SERIAL {
         findings.push(Finding::new(
             "serial-short",
             "its serial number is short enough to be guessed",
         ));
     }
     if !SIGNATURES.contains(&certificate.signature_algorithm()) {
-        let message = format!(
-            "its signature algorithm `{}` is weak or unknown",
-            certificate.signature_algorithm()
-        );
+        let oid = certificate.signature_algorithm();
+        let message = match WEAK_SIGNATURES.iter().find(|(weak, _)| *weak == oid) {
+            Some((_, digest)) => format!("it is signed over a digest by {digest}, which is weak"),
+            None => format!("its signature algorithm `{oid}` is weak or unknown"),
+        };
         findings.push(
             Finding::new("signature-algorithm", message).with_hint("reissue it with SHA-256"),
         );
@@ -120,6 +134,10 @@ pub(crate) fn signing_authority(ca: &Certificate, findings: &mut Vec<Finding>) {
                 "the authority's basicConstraints is not critical",
             ));
         }
+        _ if ca.is_old_root() => findings.push(Finding::new(
+            "authority-version",
+            "the authority's certificate is of version 1, which strict verifiers refuse",
+        )),
         _ => findings.push(Finding::new(
             "not-an-authority",
             "the issuer's certificate is no authority's",
@@ -147,7 +165,7 @@ pub(crate) fn signing_authority(ca: &Certificate, findings: &mut Vec<Finding>) {
 }
 
 /// What keeps an authority to its one job.
-fn authority_scope(ca: &Certificate, issuer: &Certificate, findings: &mut Vec<Finding>) {
+pub(crate) fn authority_scope(ca: &Certificate, issuer: &Certificate, findings: &mut Vec<Finding>) {
     let extensions = ca.extensions();
     if ca.issuer_der() != ca.subject_der() || issuer.subject_der() != ca.subject_der() {
         findings.push(Finding::new(
@@ -349,12 +367,22 @@ pub(crate) fn leaf_of(
             "it has the same subject as its issuer",
         ));
     }
-    if let Some(id) = certificate.authority_key_id()
-        && issuer.subject_key_id() != Some(id)
+    // An authority made elsewhere may have no key identifier; nothing can differ from it then.
+    if let (Some(id), Some(own)) = (certificate.authority_key_id(), issuer.subject_key_id())
+        && id != own
     {
+        findings.push(other_key_id());
+    }
+    if let Some(purposes) = &issuer.extensions().purposes
+        && let Some(purpose) = certificate
+            .purposes()
+            .iter()
+            .find(|purpose| !purposes.contains(purpose))
+    {
+        // RFC 5280 knows no such rule; OpenSSL, GnuTLS and webpki all have it.
         findings.push(Finding::new(
-            "authority-key-id",
-            "its authority key identifier is another key's",
+            "authority-purposes",
+            format!("its authority's extended key usage has no {purpose}"),
         ));
     }
     if certificate.spki_der() == issuer.spki_der() {
@@ -394,6 +422,14 @@ pub(crate) fn leaf_of(
             );
         }
     }
+}
+
+/// What is said of a leaf that names another key than its authority's.
+pub(crate) fn other_key_id() -> Finding {
+    Finding::new(
+        "authority-key-id",
+        "its authority key identifier is another key's",
+    )
 }
 
 /// The common name, where verifiers would take it for a host name or an address.

@@ -19,6 +19,16 @@ pub(crate) struct Block {
     pub content: Zeroizing<Vec<u8>>,
     /// It has RFC 1421 headers (`Proc-Type: 4,ENCRYPTED`), as old encrypted keys do.
     pub legacy_encrypted: bool,
+    /// What those headers and the base64 behind them say, where they are what openssl writes.
+    pub sealed: Option<Sealed>,
+}
+
+/// The content of an old encrypted key (RFC 1421 section 4.6.1.3, as openssl uses it).
+pub(crate) struct Sealed {
+    /// `DES-EDE3-CBC` or the like, as it stands there.
+    pub cipher: String,
+    pub iv: Vec<u8>,
+    pub content: Zeroizing<Vec<u8>>,
 }
 
 /// Why PEM text cannot be read.
@@ -84,6 +94,7 @@ struct Open {
     number: usize,
     base64: Zeroizing<Vec<u8>>,
     headers: bool,
+    dek_info: Option<(String, Vec<u8>)>,
 }
 
 impl Open {
@@ -94,6 +105,7 @@ impl Open {
             number,
             base64: Zeroizing::new(Vec::with_capacity(bound)),
             headers: false,
+            dek_info: None,
         }
     }
 
@@ -101,6 +113,9 @@ impl Open {
         if line.contains(&b':') || (self.headers && self.base64.is_empty() && line.contains(&b','))
         {
             self.headers = true;
+            if let Some(value) = line.strip_prefix(b"DEK-Info:") {
+                self.dek_info = dek_info(value.trim_ascii());
+            }
             return Ok(());
         }
         if !line
@@ -114,13 +129,31 @@ impl Open {
     }
 
     fn close(self, number: usize) -> Result<Block, PemError> {
-        if self.headers {
+        if !self.headers {
             return Ok(Block {
+                content: self.content(number)?,
                 label: self.label,
-                content: Zeroizing::new(Vec::new()),
-                legacy_encrypted: true,
+                legacy_encrypted: false,
+                sealed: None,
             });
         }
+        let sealed = match &self.dek_info {
+            Some((cipher, iv)) => Some(Sealed {
+                cipher: cipher.clone(),
+                iv: iv.clone(),
+                content: self.content(number)?,
+            }),
+            None => None,
+        };
+        Ok(Block {
+            label: self.label,
+            content: Zeroizing::new(Vec::new()),
+            legacy_encrypted: true,
+            sealed,
+        })
+    }
+
+    fn content(&self, number: usize) -> Result<Zeroizing<Vec<u8>>, PemError> {
         // Files in the wild wrap at 64, 76 or not at all; the strict decoder wants 64.
         let mut text = Zeroizing::new(Vec::with_capacity(self.base64.len() * 2 + 200));
         text.extend_from_slice(b"-----BEGIN X-----\n");
@@ -134,12 +167,24 @@ impl Open {
             .map(|(_, out)| out.len())
             .map_err(|_| PemError::NotBase64(number))?;
         content.truncate(length);
-        Ok(Block {
-            label: self.label,
-            content,
-            legacy_encrypted: false,
-        })
+        Ok(content)
     }
+}
+
+/// `CIPHER,IV` with the initialisation vector of 8 or 16 octets in hexadecimal.
+fn dek_info(value: &[u8]) -> Option<(String, Vec<u8>)> {
+    let (cipher, iv) = std::str::from_utf8(value).ok()?.split_once(',')?;
+    if cipher.len() > 40
+        || !iv.bytes().all(|b| b.is_ascii_hexdigit())
+        || !matches!(iv.len(), 16 | 32)
+    {
+        return None;
+    }
+    let octets = iv.as_bytes().chunks_exact(2).map(|pair| {
+        let digits = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(digits, 16).ok()
+    });
+    Some((cipher.to_owned(), octets.collect::<Option<_>>()?))
 }
 
 /// The label of a boundary line, `None` where it is none.
@@ -177,6 +222,33 @@ mod tests {
             assert!(read(cut).is_err(), "{length} of {end}");
         }
         assert_eq!(read(&whole.as_bytes()[..end]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_headers_of_old_keys_are_read_and_their_content_kept_apart() {
+        let key = |header: &str| {
+            let text = format!(
+                "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n{header}\n\nAAECAwQFBgc=\n\
+                 -----END RSA PRIVATE KEY-----\n"
+            );
+            read(text.as_bytes()).unwrap().pop().unwrap()
+        };
+        let block = key("DEK-Info: DES-EDE3-CBC,0123456789ABCDEF");
+        assert!(block.legacy_encrypted && block.content.is_empty());
+        let sealed = block.sealed.unwrap();
+        assert_eq!(sealed.cipher, "DES-EDE3-CBC");
+        assert_eq!(sealed.iv, [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]);
+        assert_eq!(*sealed.content, [0, 1, 2, 3, 4, 5, 6, 7]);
+        for odd in [
+            "DEK-Info: DES-EDE3-CBC",
+            "DEK-Info: DES-EDE3-CBC,0123",
+            "DEK-Info: DES-EDE3-CBC,0123456789ABCDEX",
+            "DEK-Info: DES-EDE3-CBC,+1+1+1+1+1+1+1+é",
+            "X: y",
+        ] {
+            let block = key(odd);
+            assert!(block.legacy_encrypted && block.sealed.is_none(), "{odd}");
+        }
     }
 
     #[test]

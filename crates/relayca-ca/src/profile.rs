@@ -90,6 +90,14 @@ pub(crate) fn leaf(
     Ok(params)
 }
 
+/// A request: the host's name, and nothing else that anybody should honour.
+pub(crate) fn request(host: &HostName, key_id: &[u8]) -> Option<CertificateParams> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name_only(&leaf_name(Role::MailHost, host, key_id));
+    params.subject_alt_names = vec![alt_name(&AltName::Dns(host.clone())).ok()?];
+    Some(params)
+}
+
 fn common_name_only(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(

@@ -1,19 +1,21 @@
 //! Certificate requests (PKCS#10, RFC 2986).
 //!
-//! Enters: a request in PEM or DER. Leaves: its public key, once the request proves possession of the private one, and a list
-//! of the wishes that are ignored. Refuses to honour any wish: a request that asked for CA:TRUE would get it otherwise.
+//! Enters: a request in PEM or DER, or a key and a host name. Leaves: its public key, once the request proves possession of the
+//! private one, and a list of the wishes that are ignored; or a request in PEM. Refuses to honour any wish: a request that asked for CA:TRUE would get it otherwise.
 
+use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
-use crate::certificate::shown_name;
 use crate::der::is_one_sequence;
-use crate::key::KeyError;
-use crate::name::printable;
+use crate::directory_name::shown_name;
+use crate::key::{KeyError, PrivateKey};
+use crate::name::{HostName, printable};
 use crate::pem_block;
-use crate::public_key::SubjectKey;
+use crate::profile;
+use crate::public_key::{SubjectKey, key_id};
 
 /// The largest request looked at, in bytes.
 const MAX_REQUEST: usize = 64 * 1024;
@@ -43,6 +45,9 @@ pub enum RequestError {
     /// The text holds something else, such as a private key.
     #[error("there is a `{0}` block beside the certificate request")]
     ForeignBlock(String),
+    /// A request of one's own could not be written or signed.
+    #[error("the certificate request could not be made")]
+    Making,
 }
 
 impl RequestError {
@@ -95,6 +100,45 @@ pub fn public_key_from_csr(bytes: &[u8]) -> Result<RequestedKey, RequestError> {
     match blocks.as_slice() {
         [only] => from_der(&only.content),
         others => Err(RequestError::NotOne(others.len())),
+    }
+}
+
+/// Makes a request in PEM for the key and the host: the name as common name (where it has at most 64 characters) and as
+/// subjectAltName. The names serve those who read the request; whoever issues takes the key and asks for the names again.
+///
+/// # Errors
+/// [`RequestError::Making`]; also where the request made does not prove its key.
+pub fn certificate_request(key: &PrivateKey, host: &HostName) -> Result<String, RequestError> {
+    let params = profile::request(host, &key_id(key.public_bits())).ok_or(RequestError::Making)?;
+    let request = params
+        .serialize_request(&ItsOwn(key))
+        .map_err(|_| RequestError::Making)?;
+    // A request that the other side would refuse is found here, not there.
+    let read = from_der(request.der()).map_err(|_| RequestError::Making)?;
+    if read.spki_der != key.spki_der() {
+        return Err(RequestError::Making);
+    }
+    let text = pem_block::write("CERTIFICATE REQUEST", request.der());
+    text.map(|text| text.as_str().to_owned())
+        .ok_or(RequestError::Making)
+}
+
+/// The key that signs its own request.
+struct ItsOwn<'a>(&'a PrivateKey);
+
+impl PublicKeyData for ItsOwn<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.public_bits()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.0.algorithm()
+    }
+}
+
+impl SigningKey for ItsOwn<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.0.sign(message).ok_or(rcgen::Error::RemoteKeyError)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Certificate serial numbers.
 //!
-//! Enters: bytes or hex text in the forms openssl and certtool print. Leaves: a positive number of at most 20 octets
+//! Enters: bytes or hex text in the forms openssl and certtool print. Leaves: a number of at most 20 octets, not negative
 //! (RFC 5280 section 4.1.2.2). Refuses to know: which serials were issued.
+//!
+//! Zero is read and never made: old openssl gave its self-signed authorities the serial 0, and they are still about.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +13,7 @@ const RANDOM_LENGTH: usize = 16;
 /// RFC 5280 section 4.1.2.2.
 const MAX_LENGTH: usize = 20;
 
-/// A positive serial number, big-endian without leading zeros.
+/// A serial number, big-endian without leading zeros; zero is one zero octet.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial(Vec<u8>);
 
@@ -19,9 +21,9 @@ pub struct Serial(Vec<u8>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SerialError {
-    /// Nothing but zeros, or nothing at all.
-    #[error("a serial number must be greater than zero")]
-    Zero,
+    /// No octets at all.
+    #[error("the serial number is empty")]
+    Empty,
     /// The encoded number has its sign bit set.
     #[error("a serial number must not be negative")]
     Negative,
@@ -65,12 +67,10 @@ impl Serial {
     /// Takes a big-endian magnitude; leading zeros are dropped.
     ///
     /// # Errors
-    /// [`SerialError::Zero`] and [`SerialError::TooLong`].
+    /// [`SerialError::Empty`] and [`SerialError::TooLong`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SerialError> {
-        let start = bytes
-            .iter()
-            .position(|b| *b != 0)
-            .ok_or(SerialError::Zero)?;
+        let last = bytes.len().checked_sub(1).ok_or(SerialError::Empty)?;
+        let start = bytes.iter().position(|b| *b != 0).unwrap_or(last);
         let magnitude = bytes.get(start..).unwrap_or_default();
         if magnitude.len() > MAX_LENGTH {
             return Err(SerialError::TooLong);
@@ -84,6 +84,12 @@ impl Serial {
             return Err(SerialError::Negative);
         }
         Serial::from_bytes(content)
+    }
+
+    /// Whether it is the 0 that old openssl gave to authorities (RFC 5280 wants a positive number).
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.0 == [0]
     }
 
     /// The number, big-endian, without leading zeros: 1 to 20 octets.
@@ -189,11 +195,20 @@ mod tests {
     }
 
     #[test]
+    fn zero_is_read_as_openssl_prints_it() {
+        for text in ["0", "00", "00:00", "0x0"] {
+            let zero: Serial = text.parse().unwrap();
+            assert!(zero.is_zero());
+            assert_eq!(zero.to_string(), "00");
+            assert_eq!(Serial::from_der_integer(&[0]).unwrap(), zero);
+        }
+        assert!(Serial::from_der_integer(&[]).is_err());
+    }
+
+    #[test]
     fn what_is_no_serial_is_refused() {
         for text in [
             "",
-            "0",
-            "00:00",
             "0x",
             "xyz",
             "1:2",

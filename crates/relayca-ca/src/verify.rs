@@ -33,7 +33,7 @@ pub fn verify(
         return findings;
     };
     findings.extend(lint(certificate, authority));
-    if !certificate.is_ca() {
+    if !certificate.is_authority() {
         signing_authority(authority, &mut findings);
         authority_dates(authority, at, &mut findings);
     }
@@ -110,7 +110,7 @@ fn authority_dates(authority: &Certificate, at: OffsetDateTime, findings: &mut V
 }
 
 fn purpose(certificate: &Certificate, role: Role, findings: &mut Vec<Finding>) {
-    if certificate.is_ca() {
+    if certificate.is_authority() {
         findings.push(Finding::new(
             "not-a-leaf",
             format!("it is an authority's certificate, not a {role}'s"),

@@ -365,23 +365,6 @@ fn an_authority_made_by_openssl_can_issue_leaves_that_chain() {
 }
 
 #[test]
-fn an_authority_whose_name_cannot_be_written_again_is_refused_rather_than_broken() {
-    let bench = Bench::new();
-    bench.put(
-        "ca.cnf",
-        "[req]\nprompt=no\ndistinguished_name=dn\nx509_extensions=v3\n[dn]\n0.OU=one\n1.OU=two\nCN=Old Mail CA\n[v3]\n\
-         basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash\n",
-    );
-    bench.must("openssl req -x509 -newkey rsa:2048 -nodes -keyout old.key -out old.pem -days 100 -sha256 -config ca.cnf");
-    let certificate = Certificate::from_pem(&bench.text("old.pem")).unwrap();
-    let key = PrivateKey::from_pem(&bench.text("old.key")).unwrap();
-    assert!(matches!(
-        Authority::load(certificate, key, now()),
-        Err(IssueError::NotAnAuthority(_))
-    ));
-}
-
-#[test]
 fn a_certificate_that_would_not_keep_the_profile_is_never_signed() {
     // An authority named like a host: its certificate for that host would look self-signed, and nothing would verify it.
     let bench = Bench::new();

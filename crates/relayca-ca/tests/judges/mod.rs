@@ -252,3 +252,36 @@ pub fn forge(
     ));
     Certificate::from_pem(&bench.text("forged.pem")).unwrap()
 }
+
+/// What an authority of the profile states.
+pub const FULL: &str = "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n";
+
+/// A self-signed certificate that openssl makes; `name` and `extensions` as in its configuration, `how` for its command line.
+pub fn made(bench: &Bench, name: &str, extensions: &str, how: &str) -> (Certificate, PrivateKey) {
+    bench.put(
+        "ca.cnf",
+        format!("[req]\nprompt=no\ndistinguished_name=dn\n{name}\n[v3]\n{extensions}"),
+    );
+    let how = if how.contains("-new") {
+        how.to_owned()
+    } else {
+        format!("-newkey rsa:2048 -sha256 {how}")
+    };
+    let extensions = if extensions.is_empty() {
+        ""
+    } else {
+        "-extensions v3"
+    };
+    bench.must(&format!(
+        "openssl req -x509 -nodes -keyout made.key -out made.pem -days 400 -config ca.cnf {extensions} {how}"
+    ));
+    made_read(bench)
+}
+
+/// What is in `made.pem` and `made.key`.
+pub fn made_read(bench: &Bench) -> (Certificate, PrivateKey) {
+    (
+        Certificate::from_pem(&bench.text("made.pem")).unwrap(),
+        PrivateKey::from_pem(&bench.text("made.key")).unwrap(),
+    )
+}
