@@ -45,6 +45,12 @@ pub enum SnippetError {
         /// What it holds.
         what: &'static str,
     },
+    /// Text that is not PEM certificates and nothing else.
+    #[error("line {line} is not part of a certificate in PEM")]
+    NoCertificate {
+        /// The line, from 1.
+        line: usize,
+    },
     /// Not upper-case hexadecimal pairs joined by colons.
     #[error("`{0}` is not a fingerprint in upper-case pairs joined by colons")]
     Fingerprint(String),
@@ -80,6 +86,7 @@ impl SnippetError {
             Self::NoSenders(_) => "name its senders, or leave the host out to let it use any",
             Self::BindingTwice(_) => "put all senders of a host into one list",
             Self::MapText { .. } => "maps are plain ASCII lines, without tabs",
+            Self::NoCertificate { .. } => "give certificates in PEM, and nothing else",
             Self::Fingerprint(_) => "`relayca fingerprint FILE` prints it as Postfix looks it up",
             Self::Refusal(_) => "choose `defer` (mail waits) or `reject` (mail bounces)",
             Self::Style(_) => {

@@ -8,6 +8,7 @@
 //! alphabet first ([`SnippetError`]), so nothing needs quoting and nothing can break out.
 
 mod error;
+mod files;
 mod mail_host;
 mod maps;
 mod relay;
@@ -16,6 +17,7 @@ mod setting;
 mod validate;
 
 pub use error::SnippetError;
+pub use files::{NewFiles, files_script};
 pub use mail_host::{MailHost, NextHop, Style, mail_host_snippet};
 pub use maps::{access_map_script, access_map_text, map_script};
 pub use relay::{Refusal, RelayService, RelayStyle, SenderBinding, relay_snippet};

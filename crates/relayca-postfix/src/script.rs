@@ -51,7 +51,7 @@ pub(crate) struct Target<'a> {
 }
 
 /// The head that all scripts share: shell options, messages, and who may run it.
-fn head(title: &str, directory: &str) -> String {
+pub(crate) fn head(title: &str, directory: &str) -> String {
     format!(
         "\
 # relayca: {title}.
@@ -317,7 +317,8 @@ const AWK: &str = r##"    function stop(why) { print "relayca: " file ": " why "
     END { if (failed) exit 1; if (inside != "") stop("the block of " inside " has no END"); if (placed == 0) put_block() }
 "##;
 
-fn here(text: &str, to: &str) -> String {
+/// A heredoc.
+pub(crate) fn here(text: &str, to: &str) -> String {
     format!("cat > {to} << '{DELIMITER}'\n{text}{DELIMITER}\n")
 }
 
@@ -371,7 +372,8 @@ if postfix status > /dev/null 2>&1; then
   postfix reload
 ";
 
-const NOT_RUNNING: &str = "\
+/// The end of a block that reloaded Postfix if it runs.
+pub(crate) const NOT_RUNNING: &str = "\
 else
   say 'Postfix is not running; what was written counts when it starts'
 fi

@@ -12,8 +12,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use crate::pair::{DOMAIN, MAIL_HOST, RELAY, write};
 use relayca_postfix::{
-    MailHost, NextHop, Refusal, RelayService, RelayStyle, SenderBinding, Style, mail_host_snippet,
-    map_script, relay_snippet,
+    MailHost, NewFiles, NextHop, Refusal, RelayService, RelayStyle, SenderBinding, Style,
+    files_script, mail_host_snippet, map_script, relay_snippet,
 };
 use xtask::lab::{Instance, Pasted, Setup};
 
@@ -153,7 +153,24 @@ pub fn every_script(instance: &Instance) -> Vec<String> {
             &format!("{FINGERPRINT} mail.example.org\n"),
         )
         .unwrap(),
+        new_files(instance, PEM, None),
+        new_files(instance, PEM, Some(PEM)),
     ]
+}
+
+/// Something in the shape of a certificate.
+pub const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+/// The block that puts certificates beside the mail host's key.
+pub fn new_files(instance: &Instance, trust: &str, certificate: Option<&str>) -> String {
+    files_script(&NewFiles {
+        domain: DOMAIN,
+        host: MAIL_HOST,
+        config_directory: &instance.config_inside(),
+        trust,
+        certificate,
+    })
+    .unwrap()
 }
 
 /// Everything in the configuration directory, with names and modes.

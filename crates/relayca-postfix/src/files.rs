@@ -1,0 +1,171 @@
+//! Certificates that are replaced on a host: the script that puts them beside its key.
+//!
+//! Enters: the PEM text of the CA certificates, and of the host's own where that is new. Leaves: a script for a root shell.
+//! Refuses to know how certificates are made, and any key: the key stays where it is.
+
+use std::fmt::Write as _;
+
+use crate::script::{NOT_RUNNING, head, here};
+use crate::{SnippetError, authority_file, certificate_file, key_file, validate};
+
+/// Public files of a host that are new.
+#[derive(Debug, Clone, Copy)]
+pub struct NewFiles<'a> {
+    /// The mail domain.
+    pub domain: &'a str,
+    /// The host that the script is for.
+    pub host: &'a str,
+    /// Postfix's configuration directory there.
+    pub config_directory: &'a str,
+    /// The CA certificates that it is to trust, PEM.
+    pub trust: &'a str,
+    /// Its own certificate, PEM, where that is new.
+    pub certificate: Option<&'a str>,
+}
+
+/// The script that writes `CONFIG/relayca/DOMAIN-ca.crt.pem`, and `CONFIG/relayca/HOST.crt.pem` where it is new, and reloads
+/// Postfix. A certificate that does not belong to the key that lies there is refused, where openssl is at hand to tell.
+///
+/// # Errors
+/// [`SnippetError`] where a name or the directory is not plain, or the text is not PEM certificates.
+pub fn files_script(files: &NewFiles<'_>) -> Result<String, SnippetError> {
+    let domain = validate::domain(files.domain)?;
+    let host = validate::host(files.host)?;
+    let directory = validate::directory(files.config_directory)?;
+    let mut written = vec![(authority_file(domain), certificates(files.trust)?)];
+    if let Some(certificate) = files.certificate {
+        written.push((certificate_file(host), certificates(certificate)?));
+    }
+    let key = files.certificate.map(|_| key_file(host));
+    Ok(write_files(host, directory, &written, key.as_deref()))
+}
+
+/// PEM certificates and nothing else.
+fn certificates(text: &str) -> Result<&str, SnippetError> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+    // Lines of the block that is open.
+    let mut inside = None;
+    let mut any = false;
+    // Not by `lines`, which takes a carriage return away that the shell would see.
+    for (index, line) in text.split_terminator('\n').enumerate() {
+        let fits = match (line, inside) {
+            (BEGIN, None) => {
+                inside = Some(0_usize);
+                true
+            }
+            (END, Some(1..)) => {
+                inside = None;
+                true
+            }
+            (_, Some(lines)) => {
+                inside = Some(lines + 1);
+                !line.is_empty() && line.len() <= 64 && line.bytes().all(base64)
+            }
+            _ => false,
+        };
+        if !fits {
+            return Err(SnippetError::NoCertificate { line: index + 1 });
+        }
+        any = true;
+    }
+    if inside.is_some() || !any || !text.ends_with('\n') {
+        return Err(SnippetError::NoCertificate {
+            line: text.lines().count(),
+        });
+    }
+    Ok(text)
+}
+
+/// Writes public files into the subdirectory: all of them, or the old ones stay. `key` is the file that the last one must
+/// belong to.
+fn write_files(host: &str, directory: &str, files: &[(String, &str)], key: Option<&str>) -> String {
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let names = names.join(" ");
+    let mut text = head(&format!("new certificates for {host}"), directory);
+    let _ = write!(
+        text,
+        "\
+[ -d \"$files\" ] || stop \"$files is missing: unpack the bundle of {host} there first; nothing was changed\"
+
+# Written beside the old ones and moved over them; the old ones come back unless all went well.
+work=$(mktemp -d \"$files/work.XXXXXX\")
+changed=no
+leave() {{
+  result=$?
+  trap - 0
+  set +e
+  back=yes
+  if [ $changed = yes ]; then
+    for file in {names}; do
+      if [ -f \"$work/old/$file\" ]; then mv \"$work/old/$file\" \"$files/$file\" || back=no; else rm -f \"$files/$file\"; fi
+    done
+    if [ $back = yes ]; then say 'this did not go well; the old files are back'; fi
+  fi
+  if [ $back = yes ]; then rm -rf \"$work\"; else say \"this did not go well; the old files lie in $work/old\"; fi
+  exit \"$result\"
+}}
+trap leave 0
+trap 'exit 1' 1 2 15
+mkdir \"$work/old\"
+"
+    );
+    for (name, content) in files {
+        text.push_str(&here(content, &format!("\"$work/{name}\"")));
+    }
+    if let (Some(key), Some((certificate, _))) = (key, files.last()) {
+        let _ = write!(
+            text,
+            "
+# A certificate without its key would stop the mail.
+[ -s \"$files/{key}\" ] || stop \"$files/{key} is missing: unpack the bundle of {host} there first; nothing was changed\"
+if command -v openssl > /dev/null; then
+  of_key=$(openssl pkey -in \"$files/{key}\" -pubout) || stop \"$files/{key} does not open; nothing was changed\"
+  of_certificate=$(openssl x509 -in \"$work/{certificate}\" -noout -pubkey) || stop 'the new certificate does not open; nothing was changed'
+  [ \"$of_key\" = \"$of_certificate\" ] || stop \"the new certificate is not for the key in $files/{key}; nothing was changed\"
+fi
+"
+        );
+    }
+    let _ = write!(
+        text,
+        "
+for file in {names}; do
+  chmod 644 \"$work/$file\"
+  if [ -f \"$files/$file\" ]; then cp -p \"$files/$file\" \"$work/old/$file\"; fi
+done
+changed=yes
+for file in {names}; do mv \"$work/$file\" \"$files/$file\"; done
+if postfix status > /dev/null 2>&1; then
+  postfix reload
+{NOT_RUNNING}"
+    );
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pem_certificates_are_pasted() {
+        let good = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(certificates(good).is_ok());
+        assert!(certificates(&good.repeat(2)).is_ok());
+        for bad in [
+            "",
+            "\n",
+            good.trim_end(),
+            "-----BEGIN CERTIFICATE-----\nAAAA\n",
+            "-----BEGIN CERTIFICATE-----\n$(id)\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----\n",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            "-----BEGIN CERTIFICATE-----\nRELAYCA_END \n-----END CERTIFICATE-----\n",
+            "-----END CERTIFICATE-----\n",
+        ] {
+            assert!(certificates(bad).is_err(), "{bad:?}");
+        }
+    }
+}
