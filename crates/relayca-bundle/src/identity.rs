@@ -89,6 +89,16 @@ impl Identities {
             .all(|k| matches!(k, Key::Native(_) | Key::Ssh(..)))
     }
 
+    /// Whether opening asks nobody any more: clear keys, and locked ones that were unlocked by now; no plugins.
+    pub fn asks_nobody(&self) -> bool {
+        self.keys.iter().all(|key| match key {
+            Key::Native(_) | Key::Ssh(..) => true,
+            Key::LockedSsh(key) => key.is_unlocked(),
+            Key::LockedFile(file) => file.inside().is_some_and(Self::asks_nobody),
+            Key::Plugin(_) => false,
+        })
+    }
+
     /// The keys in the order in which they are to be tried.
     pub(crate) fn in_order(&self) -> Vec<&Key> {
         let mut keys: Vec<&Key> = self.keys.iter().collect();

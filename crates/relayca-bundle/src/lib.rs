@@ -13,7 +13,10 @@ mod passphrase;
 mod prompt;
 mod recipient;
 mod seal;
+mod stream;
 mod stretch;
+mod tree;
+mod tree_error;
 
 pub use archive::{
     ArchiveError, Entry, MAX_ARCHIVE_BYTES, MAX_ENTRIES, MAX_ENTRY_BYTES, MAX_NAME_BYTES, MODES,
@@ -28,3 +31,8 @@ pub use seal::{
     ADMIN_WORK_FACTOR, GENERATED_WORK_FACTOR, MAX_RECIPIENTS, MAX_SEALED_BYTES, MAX_WORK_FACTOR,
     OpenError, OpenWith, SealError, SealTo, open, seal, sealed_with_passphrase,
 };
+pub use stream::{OpenedReader, SealedReader, SealingWriter, seal_to_writer};
+pub use tree::{
+    MAX_TREE_BYTES, MAX_TREE_ENTRIES, Manifest, Member, TreeFile, TreeWriter, read_tree,
+};
+pub use tree_error::TreeError;

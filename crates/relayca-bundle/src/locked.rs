@@ -48,6 +48,10 @@ impl LockedSsh {
         &self.recipient
     }
 
+    pub(crate) fn is_unlocked(&self) -> bool {
+        self.clear.get().is_some()
+    }
+
     /// The clear key, if a stanza is for it; asks at most one person at a time.
     pub(crate) fn unlocked_for(
         &self,
@@ -125,9 +129,13 @@ impl LockedFile {
         }
     }
 
+    /// What is in it, once it was unlocked.
+    pub(crate) fn inside(&self) -> Option<&Identities> {
+        self.clear.get()
+    }
+
     pub(crate) fn recipients(&self) -> Vec<Recipient> {
-        self.clear
-            .get()
+        self.inside()
             .map(Identities::recipients)
             .unwrap_or_default()
     }

@@ -48,10 +48,11 @@ impl Recipient {
         if text.chars().any(char::is_control) {
             return Err(RecipientError::ControlCharacter);
         }
-        let upper = text.get(..15).unwrap_or(text).to_ascii_uppercase();
-        if upper.starts_with("AGE-SECRET-KEY-")
+        let upper = text.to_ascii_uppercase();
+        // A secret may stand behind a word or a mark; a plugin's name may stand in the comment of an SSH key.
+        if upper.contains("AGE-SECRET-KEY-")
             || upper.starts_with("AGE-PLUGIN-")
-            || text.contains("PRIVATE KEY")
+            || upper.contains("PRIVATE KEY")
         {
             return Err(RecipientError::Secret);
         }

@@ -32,10 +32,10 @@ pub const MAX_RECIPIENTS: usize = 64;
 
 /// age's parser begins a header anew for each of its lines: 128 KiB of tiny stanzas take it minutes. So the header's length and
 /// the number of its stanzas are bounded beforehand; [`MAX_RECIPIENTS`] of the largest kind fit.
-const MAX_HEADER_BYTES: usize = 128 << 10;
+pub(crate) const MAX_HEADER_BYTES: usize = 128 << 10;
 const MAX_STANZAS: usize = 2 * MAX_RECIPIENTS;
 
-const MAGIC: &[u8] = b"age-encryption.org/";
+pub(crate) const MAGIC: &[u8] = b"age-encryption.org/";
 const ARMOR_BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 const ARMOR_END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
 
@@ -116,13 +116,13 @@ pub fn seal(plain: &[u8], to: &SealTo<'_>) -> Result<Vec<u8>, SealError> {
 }
 
 /// A recipient as age wants it, borrowed where it can be.
-enum RecipientRef<'a> {
+pub(crate) enum RecipientRef<'a> {
     Own(&'a dyn age::Recipient),
     Plugin(Box<dyn age::Recipient>),
 }
 
 impl RecipientRef<'_> {
-    fn as_age(&self) -> &dyn age::Recipient {
+    pub(crate) fn as_age(&self) -> &dyn age::Recipient {
         match self {
             Self::Own(own) => *own,
             Self::Plugin(plugin) => plugin.as_ref(),
@@ -131,7 +131,7 @@ impl RecipientRef<'_> {
 }
 
 /// Native and SSH recipients one by one; those of one plugin together, so that it runs once.
-fn recipient_keys<'a>(
+pub(crate) fn recipient_keys<'a>(
     recipients: &'a [Recipient],
     prompt: &Arc<dyn Prompt>,
 ) -> Result<Vec<RecipientRef<'a>>, SealError> {
@@ -163,7 +163,7 @@ fn recipient_keys<'a>(
     Ok(keys)
 }
 
-fn encrypt_error(error: age::EncryptError) -> SealError {
+pub(crate) fn encrypt_error(error: age::EncryptError) -> SealError {
     match error {
         age::EncryptError::MissingRecipients => SealError::NoRecipients,
         age::EncryptError::IncompatibleRecipients { .. }
@@ -292,7 +292,7 @@ fn decryptor(binary: &[u8]) -> Result<age::Decryptor<&[u8]>, OpenError> {
 }
 
 /// Whether the header ends within its bounds. A stanza begins with `->`, the last line of a header with `---`.
-fn header_fits(binary: &[u8]) -> Result<(), OpenError> {
+pub(crate) fn header_fits(binary: &[u8]) -> Result<(), OpenError> {
     let start = &binary[..binary.len().min(MAX_HEADER_BYTES)];
     let header = match start.windows(4).position(|w| w == b"\n---") {
         Some(end) => &start[..end],
@@ -380,6 +380,12 @@ pub enum OpenError {
     /// Over 64 MiB.
     #[error("the file is larger than 64 MiB")]
     TooLarge,
+    /// The file could not be read to its end.
+    #[error("the age file cannot be read: {reason}")]
+    Reading {
+        /// What the system said.
+        reason: String,
+    },
     /// Something else.
     #[error("the file is not an age file")]
     NotAge,
@@ -456,6 +462,7 @@ impl OpenError {
             Self::TooLarge | Self::NotAge | Self::HeaderTooLarge => {
                 Some("check that it is the file that relayca or `age` wrote".into())
             }
+            Self::Reading { .. } => Some("check the disk that it lies on".into()),
             Self::UnknownVersion => Some("open it with a newer `age`".into()),
             Self::Truncated | Self::Damaged => {
                 Some("copy it again, or restore it from a backup".into())
