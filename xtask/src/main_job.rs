@@ -4,6 +4,7 @@
 //! relay that were set up by pasting exactly what was printed ([`Pair`]). What is not pasted is `scp`: here a copy.
 //! Refuses to know what the printed text means, apart from the headings of its steps.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -230,6 +231,8 @@ pub struct Pair {
     pub mail_host: Instance,
     /// Where the relay sends everything.
     pub internet: Sink,
+    /// Further mail hosts, by name.
+    pub others: BTreeMap<String, Instance>,
     /// The port of the relay's service.
     pub port: Port,
     /// What `init` printed.
@@ -260,6 +263,7 @@ impl Pair {
             relay,
             mail_host,
             internet,
+            others: BTreeMap::new(),
             port,
             init,
         };
@@ -279,7 +283,29 @@ impl Pair {
         Ok(printed)
     }
 
-    /// Pastes every step of a printed text where it belongs.
+    /// Starts one more mail host, not issued yet.
+    ///
+    /// # Errors
+    /// Where its Postfix does not start.
+    pub fn add_mail_host(&mut self, name: &str) -> Result<()> {
+        let instance = Setup::new(name).knows(RELAY).start()?;
+        self.admin
+            .config_directory(name, &instance.config_inside())?;
+        self.others.insert(name.to_owned(), instance);
+        Ok(())
+    }
+
+    /// The Postfix of a host.
+    fn instance(&self, host: &str) -> Option<&Instance> {
+        match host {
+            RELAY => Some(&self.relay),
+            MAIL_HOST => Some(&self.mail_host),
+            other => self.others.get(other),
+        }
+    }
+
+    /// Pastes every step of a printed text where it belongs. Of what is to be run on the admin's machine, only copies and
+    /// `relayca passphrase` are: later commands are the caller's.
     ///
     /// # Errors
     /// Where a step fails, with what it said.
@@ -290,11 +316,9 @@ impl Pair {
                 passphrase = self.here(&step)?;
                 continue;
             };
-            let instance = match host.as_str() {
-                RELAY => &self.relay,
-                MAIL_HOST => &self.mail_host,
-                other => bail!("a step for `{other}`, which is not in the scenario"),
-            };
+            let instance = self
+                .instance(host)
+                .with_context(|| format!("a step for `{host}`, which is not in the scenario"))?;
             let said = match passphrase.take() {
                 Some(passphrase) if step.commands.contains("age -d") => {
                     type_passphrase(instance, &step.commands, &passphrase)?
@@ -320,16 +344,15 @@ impl Pair {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
                 ["scp", file, target] => {
-                    let instance = if target.contains(RELAY) {
-                        &self.relay
-                    } else {
-                        &self.mail_host
-                    };
+                    let host = target.trim_start_matches("root@").trim_end_matches(':');
+                    let instance = self.instance(host).unwrap_or(&self.mail_host);
                     let name = Path::new(file).file_name().context("scp of no file")?;
                     fs::copy(file, instance.directory().join(name))?;
                 }
-                ["relayca", rest @ ..] => passphrase = Some(self.admin.done(rest)?),
-                [] => {}
+                ["relayca", "passphrase", host] => {
+                    passphrase = Some(self.admin.done(&["passphrase", host])?);
+                }
+                ["relayca", "retire" | "renew" | "rollover" | "check", ..] | ["#", ..] | [] => {}
                 other => bail!("a step here that nobody can do: {other:?}"),
             }
         }

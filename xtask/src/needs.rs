@@ -10,6 +10,10 @@ use anyhow::{Context as _, Result, ensure};
 
 /// The version of pkilint whose verdicts the tests expect.
 const PKILINT: &str = "pkilint==0.13.3";
+/// The Exim that reads revocation lists.
+const EXIM: &str = "exim4-daemon-light";
+/// The certificates that Debian's programs trust.
+const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// A program, the Debian package that has it, and the tests that cannot do without it (a nextest filter).
 struct Need {
@@ -99,8 +103,23 @@ const NEEDS: &[Need] = &[
         tests: COMMAND_TESTS,
     },
     Need {
+        program: "systemd-analyze",
+        package: "systemd",
+        tests: "binary(check_output)",
+    },
+    Need {
         program: "strace",
         package: "strace",
+        tests: COMMAND_TESTS,
+    },
+    Need {
+        program: "/usr/share/easy-rsa/easyrsa",
+        package: "easy-rsa",
+        tests: COMMAND_TESTS,
+    },
+    Need {
+        program: "gpg",
+        package: "gnupg",
         tests: COMMAND_TESTS,
     },
     Need {
@@ -161,6 +180,12 @@ pub fn provide() -> Result<Vec<Missing>> {
         missing.push(Missing {
             what: format!("pkilint from PyPI: {error:#}"),
             tests: "(package(relayca-ca) & kind(test)) | (package(relayca) & kind(test))",
+        });
+    }
+    if let Err(error) = exim() {
+        missing.push(Missing {
+            what: format!("Exim from Debian: {error:#}"),
+            tests: "binary(exim)",
         });
     }
     Ok(missing)
@@ -239,10 +264,69 @@ fn pkilint() -> Result<()> {
         ])?;
         run(Path::new("python3"), &["-m", "venv", "--clear", &text])?;
     }
-    run(
-        &place.join("bin/pip"),
-        &["install", "--quiet", "--disable-pip-version-check", PKILINT],
-    )
+    let install = ["install", "--quiet", "--disable-pip-version-check"];
+    let plain = run(&place.join("bin/pip"), &[&install[..], &[PKILINT]].concat());
+    if plain.is_err() && Path::new(SYSTEM_TRUST).exists() {
+        // pip trusts its own list: behind a proxy that answers with a certificate of its own, the system's is right.
+        return run(
+            &place.join("bin/pip"),
+            &[&install[..], &["--cert", SYSTEM_TRUST, PKILINT]].concat(),
+        );
+    }
+    plain
+}
+
+/// Unpacks Exim and the libraries that this machine lacks into target/judges/exim, where the tests look for it. Installed it
+/// would take Postfix's place: only one of the two can be the mail system of a Debian.
+fn exim() -> Result<()> {
+    let place = workspace().join("target/judges/exim");
+    if place.join("usr/sbin/exim4").exists() {
+        return Ok(());
+    }
+    ensure!(present("apt-get"), "there is no apt-get here");
+    println!("xtask: unpacking {EXIM} into {}", place.display());
+    let archives = place.join("archives");
+    std::fs::create_dir_all(archives.join("partial"))?;
+    let cache = format!("Dir::Cache::archives={}", archives.display());
+    let download = || {
+        apt(&[
+            "install",
+            "--download-only",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            "-o",
+            &cache,
+            EXIM,
+        ])
+    };
+    if download().is_err() {
+        apt(&["update", "-qq"])?;
+        download()?;
+    }
+    for entry in std::fs::read_dir(&archives)? {
+        let archive = entry?.path();
+        if archive
+            .extension()
+            .is_none_or(|extension| extension != "deb")
+        {
+            continue;
+        }
+        let output = Command::new("dpkg")
+            .arg("-x")
+            .arg(&archive)
+            .arg(&place)
+            .output()
+            .context("run dpkg")?;
+        ensure!(
+            output.status.success(),
+            "dpkg -x {}: {}",
+            archive.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    ensure!(place.join("usr/sbin/exim4").exists(), "{EXIM} has no exim4");
+    Ok(())
 }
 
 /// The workspace's directory.

@@ -7,8 +7,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod life;
+
+pub use life::{
+    Backup, Check, Crl, Import, Passwd, Renew, Request, Restore, Retire, Revoke, Rollover,
+    RolloverStep,
+};
+
 const AFTER: &str = "\
-Exit codes: 0 done, 1 failed, 2 usage; `verify` also 3 (holds, with warnings) and 4 (does not hold).
+Exit codes: 0 done, 1 failed, 2 usage; `verify` and `check` also 3 (warnings) and 4 (does not hold, critical).
 
 Examples:
   relayca init example.org --recipient age1… -i ~/.config/age/key.txt
@@ -104,6 +111,28 @@ pub enum Command {
     Open(Open),
     /// Judge a certificate, or the authority itself (`verify ca`)
     Verify(Verify),
+    /// Give hosts new certificates: for the same key, or with --rekey for a new one
+    Renew(Renew),
+    /// Take superseded certificates out of use, once their hosts have the new ones
+    Retire(Retire),
+    /// Withdraw a certificate for good: its host may no longer relay with it
+    Revoke(Revoke),
+    /// Print a certificate revocation list, newly signed
+    Crl(Crl),
+    /// Replace the CA by a new one, step by step, while mail flows
+    Rollover(Rollover),
+    /// On a host: make a key and a certificate request for `issue --csr`
+    Request(Request),
+    /// Change who opens the authority
+    Passwd(Passwd),
+    /// Look at everything: what expires, what does not fit, what does not open
+    Check(Check),
+    /// Take over a CA made elsewhere: the Makefile's tree, easy-rsa, or a bare CA
+    Import(Import),
+    /// Write the whole authority into one sealed file
+    Backup(Backup),
+    /// Lay out an authority from a backup, in an empty place
+    Restore(Restore),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page, or write all of them to a directory
@@ -163,6 +192,7 @@ Examples:
   relayca issue mailhost
   relayca issue mailhost --senders example.org --seal-to \"$(ssh-keyscan -qt ed25519 mailhost | cut -d' ' -f2-)\"
   relayca issue --from hosts.txt
+  relayca issue mailhost --csr mailhost.example.org.csr.pem
   relayca issue --relay relay2:2500")]
 pub struct Issue {
     /// Hosts; a name without a dot gets the domain appended
@@ -171,6 +201,9 @@ pub struct Issue {
     /// Read the hosts from FILE (`-` is standard input)
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+    /// Take the public key from this certificate request; the key stays on the host; one host only
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seal_to", "key", "from"])]
+    pub csr: Option<PathBuf>,
     /// They are relays (server certificates), HOST[:PORT]
     #[arg(long, conflicts_with = "senders")]
     pub relay: bool,

@@ -21,7 +21,15 @@ use crate::settings::Settings;
 
 /// The settings.
 pub const SETTINGS: &str = "relayca.toml";
-/// The CA certificate.
+/// The directory of the active CA's files.
+pub const CA: &str = "ca";
+/// The CA certificate, in the directory of its CA.
+pub const CERTIFICATE: &str = "ca.crt.pem";
+/// The CA key, likewise.
+pub const KEY: &str = "ca.key.pem";
+/// The sealed passphrase of the CA key, likewise.
+pub const PASSPHRASE: &str = "ca.passphrase.age";
+/// The active CA's certificate.
 pub const CA_CERTIFICATE: &str = "ca/ca.crt.pem";
 /// The CA key, PKCS#8 under PBES2.
 pub const CA_KEY: &str = "ca/ca.key.pem";
@@ -32,6 +40,9 @@ pub const CA_PASSPHRASE: &str = "ca/ca.passphrase.age";
 pub const ADMIN_IDENTITY: &str = "ca/admin.identity.age";
 /// The inventory.
 pub const INVENTORY: &str = "inventory.db";
+
+/// A host that nobody can have (RFC 2606): a CA that may name it may name any.
+const NOBODYS_HOST: &str = "host.invalid";
 
 /// The remedy for a file of the authority that is not what relayca wrote.
 const FROM_BACKUP: &str = "the file is damaged or another one: restore it from a backup";
@@ -53,6 +64,16 @@ pub struct Home {
 impl Home {
     /// Finds the authority: `--dir`, `--domain`, the suffix of `host`, or the only one there is.
     pub fn find(global: &Global, host: Option<&str>, printer: &Printer) -> Result<Self, Failure> {
+        let home = Self::look(global, host)?;
+        home.is_of_its_ca()?;
+        if home.finish_interrupted(printer) {
+            return Self::at(home.root);
+        }
+        Ok(home)
+    }
+
+    /// Finds it likewise, and leaves everything in it as it is: for whoever judges it.
+    pub fn look(global: &Global, host: Option<&str>) -> Result<Self, Failure> {
         let root = match &global.dir {
             Some(directory) => directory.clone(),
             None => find_root(global, host)?,
@@ -68,26 +89,50 @@ impl Home {
             ))
             .hint("leave --domain or --dir out"));
         }
-        home.is_of_its_ca()?;
-        if home.finish_interrupted(printer) {
-            return Self::at(home.root);
-        }
         Ok(home)
     }
 
-    /// Refuses a `domain` in relayca.toml that the CA certificate is not for.
+    /// Refuses a `domain` in relayca.toml that the CA certificate is not for. Where the certificate does not bind itself to
+    /// any, as one made elsewhere may not, the inventory has the domain that it was taken over for.
     fn is_of_its_ca(&self) -> Result<(), Failure> {
         let domain = &self.settings.domain;
         let apex = AltName::Dns(HostName::parse(domain.as_str())?);
-        match self.ca_certificate() {
-            Ok(ca) if !ca.permits(&apex) => Err(Failure::new(format!(
-                "`domain` in `{}` is `{domain}`, and the CA certificate is not for it",
-                self.path(SETTINGS).display()
-            ))
-            .hint("write the domain that `relayca init` was given; another domain needs another authority")),
+        let is_for_it = match self.ca_certificate() {
+            Ok(ca) if !ca.permits(&apex) => false,
+            Ok(ca) if ca.permits(&AltName::Dns(HostName::parse(NOBODYS_HOST)?)) => {
+                let serial = ca.serial().to_string();
+                match self.inventory_read_only() {
+                    Ok(inventory) => inventory
+                        .certificate(&serial)?
+                        .is_none_or(|record| record.host == domain.as_str()),
+                    Err(_) => true,
+                }
+            }
             // What else may be wrong with it is told by the command that needs it.
-            _ => Ok(()),
+            _ => true,
+        };
+        if is_for_it {
+            return Ok(());
         }
+        Err(Failure::new(format!(
+            "`domain` in `{}` is `{domain}`, and the CA certificate is not for it",
+            self.path(SETTINGS).display()
+        ))
+        .hint("write the domain that `relayca init` or `relayca import` was given; another domain needs another authority"))
+    }
+
+    /// Whether a certificate may carry this name: the CA certificate must allow it, and it must lie in the domain, be a relay of
+    /// relayca.toml, or be what the CA certificate permits by itself. A CA made elsewhere may allow any name in the world; here it
+    /// is kept to its job all the same.
+    pub fn may_name(&self, ca: &Certificate, name: &AltName) -> bool {
+        let in_domain = matches!(name, AltName::Dns(host) if self.settings.domain.contains(host));
+        let is_relay = || {
+            self.settings.relays.iter().any(|relay| {
+                relay.destination == *name
+                    || matches!(name, AltName::Dns(host) if *host == relay.name)
+            })
+        };
+        ca.permits(name) && (in_domain || is_relay() || ca.further_permits().contains(name))
     }
 
     /// The authority in this directory.
@@ -172,7 +217,7 @@ impl Home {
         let unmerged = self.path(&format!("{SETTINGS}{}", disk::UNMERGED));
         if unmerged.exists() {
             return Err(Failure::new(format!(
-                "all is issued, but `{SETTINGS}` was edited meanwhile: what was to be added is in `{}`",
+                "the change is made, but `{SETTINGS}` was edited meanwhile: what was to be written is in `{}`",
                 unmerged.display()
             ))
             .hint("bring the two together by hand, and remove the second"));
@@ -190,9 +235,14 @@ impl Home {
         disk::read(&self.path(relative), LONGEST_SMALL_FILE)
     }
 
-    /// The CA certificate.
+    /// The active CA's certificate.
     pub fn ca_certificate(&self) -> Result<Certificate, Failure> {
-        let path = self.path(CA_CERTIFICATE);
+        self.certificate_in(CA)
+    }
+
+    /// The CA certificate in this directory below the authority.
+    pub fn certificate_in(&self, directory: &str) -> Result<Certificate, Failure> {
+        let path = self.path(&format!("{directory}/{CERTIFICATE}"));
         let pem = disk::read_text(&path, LONGEST_SMALL_FILE)?;
         Certificate::from_pem(&pem).map_err(|error| {
             Failure::from(error)
@@ -211,44 +261,87 @@ impl Home {
         Ok(relayca_inventory::open_read_only(&self.path(INVENTORY))?)
     }
 
-    /// Opens the CA key.
+    /// Opens the active CA's key.
     pub fn authority(
         &self,
         secrets: &Secrets,
         now: OffsetDateTime,
     ) -> Result<(Authority, AdminKeys), Failure> {
-        let (passphrase, admins) = self.ca_passphrase(secrets)?;
-        let path = self.path(CA_KEY);
-        let pem = disk::read_text(&path, LONGEST_SMALL_FILE)?;
-        let key = PrivateKey::decrypt(&pem, passphrase.expose()).map_err(|error| {
-            Failure::from(error)
-                .within(path.display())
-                .or_hint(FROM_BACKUP)
-        })?;
-        let authority = Authority::load(self.ca_certificate()?, key, now)
-            .map_err(|error| Failure::from(error).or_hint(FROM_BACKUP))?;
+        let admins = self.admin_keys(secrets)?;
+        let authority = self.authority_in(CA, &admins, now)?;
         Ok((authority, admins))
     }
 
-    /// The passphrase of the CA key, and what opened it.
+    /// Opens the key of the CA whose files are in this directory below the authority.
+    pub fn authority_in(
+        &self,
+        directory: &str,
+        admins: &AdminKeys,
+        now: OffsetDateTime,
+    ) -> Result<Authority, Failure> {
+        let key = self.key_in(directory, admins)?;
+        Authority::load(self.certificate_in(directory)?, key, now)
+            .map_err(|error| Failure::from(error).or_hint(FROM_BACKUP))
+    }
+
+    /// The key of the CA whose files are in this directory.
+    pub fn key_in(&self, directory: &str, admins: &AdminKeys) -> Result<PrivateKey, Failure> {
+        let passphrase = self.passphrase_in(directory, admins)?;
+        let path = self.path(&format!("{directory}/{KEY}"));
+        let pem = disk::read_text(&path, LONGEST_SMALL_FILE)?;
+        PrivateKey::decrypt(&pem, passphrase.expose()).map_err(|error| {
+            Failure::from(error)
+                .within(path.display())
+                .or_hint(FROM_BACKUP)
+        })
+    }
+
+    /// The passphrase of the active CA's key, and what opened it.
     pub fn ca_passphrase(&self, secrets: &Secrets) -> Result<(Passphrase, AdminKeys), Failure> {
-        let sealed = self.read(CA_PASSPHRASE)?;
-        let path = self.path(CA_PASSPHRASE);
+        let admins = self.admin_keys(secrets)?;
+        Ok((self.passphrase_in(CA, &admins)?, admins))
+    }
+
+    /// The passphrase of the CA key in this directory.
+    pub fn passphrase_in(
+        &self,
+        directory: &str,
+        admins: &AdminKeys,
+    ) -> Result<Passphrase, Failure> {
+        let relative = format!("{directory}/{PASSPHRASE}");
+        let sealed = self.read(&relative)?;
+        let path = self.path(&relative);
         let named = |failure: Failure| failure.within(path.display()).or_hint(FROM_BACKUP);
-        let (opened, admins) = if relayca_bundle::sealed_with_passphrase(&sealed)
-            .map_err(|error| named(error.into()))?
-        {
-            let passphrase =
-                secrets.passphrase(&format!("the authority of {}", self.settings.domain))?;
-            let opened = relayca_bundle::open(&sealed, &OpenWith::Passphrase(&passphrase));
-            (opened, AdminKeys::Passphrase(passphrase))
-        } else {
-            let identities = self.identities(secrets)?;
-            let opened = relayca_bundle::open(&sealed, &OpenWith::Identities(&identities));
-            (opened, AdminKeys::Identities(identities))
+        let with = match admins {
+            AdminKeys::Passphrase(passphrase) => OpenWith::Passphrase(passphrase),
+            AdminKeys::Identities(identities) => OpenWith::Identities(identities),
         };
-        let opened = opened.map_err(|error| named(error.into()))?;
-        Ok((passphrase_of(&opened).map_err(named)?, admins))
+        let opened = relayca_bundle::open(&sealed, &with).map_err(|error| named(error.into()))?;
+        passphrase_of(&opened).map_err(named)
+    }
+
+    /// What the admin opens the authority with: a passphrase where its CA passphrase is sealed with one, else identities.
+    pub fn admin_keys(&self, secrets: &Secrets) -> Result<AdminKeys, Failure> {
+        let sealed = self.read(CA_PASSPHRASE)?;
+        let by_passphrase = relayca_bundle::sealed_with_passphrase(&sealed).map_err(|error| {
+            Failure::from(error)
+                .within(self.path(CA_PASSPHRASE).display())
+                .or_hint(FROM_BACKUP)
+        })?;
+        Ok(if by_passphrase {
+            let what = format!("the authority of {}", self.settings.domain);
+            AdminKeys::Passphrase(secrets.passphrase(&what)?)
+        } else {
+            AdminKeys::Identities(self.identities(secrets)?)
+        })
+    }
+
+    /// The identities that open what is sealed for the admins, from what opened the authority.
+    pub fn proof(&self, secrets: &Secrets, admins: AdminKeys) -> Result<Identities, Failure> {
+        match admins {
+            AdminKeys::Identities(identities) => Ok(identities),
+            AdminKeys::Passphrase(passphrase) => self.wrapped_identity(secrets, &passphrase),
+        }
     }
 
     /// The identities that open what was sealed to the admins: given ones, or with an admin passphrase
@@ -293,6 +386,26 @@ impl Home {
     /// `bundles/HOST.passphrase.age`, below the root.
     pub fn bundle_passphrase(host: &HostName) -> String {
         format!("bundles/{host}.passphrase.age")
+    }
+
+    /// Where the bundle that held the key of this certificate goes when the host gets a new key.
+    pub fn old_bundle(serial: &str) -> String {
+        format!("bundles/old/{serial}.tar.age")
+    }
+
+    /// Likewise its sealed passphrase.
+    pub fn old_bundle_passphrase(serial: &str) -> String {
+        format!("bundles/old/{serial}.passphrase.age")
+    }
+
+    /// `bundles/HOST.sealed.tar.age`, below the root: the bundle sealed to other recipients later.
+    pub fn sealed_bundle(host: &HostName) -> String {
+        format!("bundles/{host}.sealed.tar.age")
+    }
+
+    /// Where that one goes likewise.
+    pub fn old_sealed_bundle(serial: &str) -> String {
+        format!("bundles/old/{serial}.sealed.tar.age")
     }
 
     /// `bundles/HOST.public.tar`, below the root.

@@ -15,8 +15,8 @@ use crate::settings::{self, Relay, word};
 
 /// Bytes of a list of hosts: far above 100,000 hosts.
 pub const LONGEST_LIST: usize = 64 << 20;
-/// Bytes of a host name: `HOST.passphrase.age` is the name of a file, which has at most 255 bytes.
-const LONGEST_HOST: usize = 255 - ".passphrase.age".len();
+/// Bytes of a host name: `HOST.passphrase.age~goes` is the name of a file, which has at most 255 bytes.
+const LONGEST_HOST: usize = 255 - ".passphrase.age~goes".len();
 /// Names and addresses a certificate may carry beside its host name.
 const MOST_ALT_NAMES: usize = 100;
 
@@ -33,6 +33,8 @@ pub struct HostRequest {
     pub seal_to: Vec<Recipient>,
     /// Envelope senders it is bound to; none where empty.
     pub senders: Vec<String>,
+    /// The key that the host has already, a SubjectPublicKeyInfo; where absent one is made.
+    pub public_key: Option<Vec<u8>>,
     /// Key type; the settings' where absent.
     pub key: Option<KeyType>,
     /// Days; the settings' where absent.
@@ -70,6 +72,7 @@ impl HostRequest {
             alt_names,
             seal_to: Vec::new(),
             senders: Vec::new(),
+            public_key: None,
             key: None,
             days: None,
         })

@@ -22,10 +22,15 @@ use crate::hosts::HostRequest;
 use crate::pieces;
 use crate::settings::Settings;
 
+/// Bytes of a sealed bundle.
+pub const LONGEST_BUNDLE: usize = 64 << 20;
+
 /// What issuing needs beside the request.
 pub struct Issuing<'a> {
-    /// The opened authority.
+    /// The opened CA that signs.
     pub authority: &'a Authority,
+    /// Every CA that the host has to trust, that one first.
+    pub trusted: &'a [Certificate],
     /// The settings.
     pub settings: &'a Settings,
     /// Opens what is sealed to the admins, to prove it; `None` where only a person or a token could.
@@ -48,8 +53,19 @@ pub struct Issued {
     pub role: Role,
     /// Its certificate.
     pub certificate: Certificate,
-    /// The key file on the host that opens the bundle; `None` where a generated passphrase does.
-    pub key_file: Option<&'static str>,
+    /// How its files get to it.
+    pub delivery: Delivery,
+}
+
+/// How a host gets its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// In a sealed bundle that a generated passphrase opens.
+    ByPassphrase,
+    /// In a sealed bundle that this key file on the host opens.
+    ToKey(&'static str),
+    /// In the open: the host has its key already, and nothing else is secret.
+    Public,
 }
 
 impl Issued {
@@ -65,9 +81,12 @@ impl Issued {
 }
 
 /// Where a host keeps the key of the first recipient: its SSH host key, or a file that only the admin knows.
-fn key_file(seal_to: &[Recipient]) -> Option<&'static str> {
-    let first = seal_to.first()?.text();
-    Some(if first.starts_with("ssh-ed25519 ") {
+fn sealed_delivery(seal_to: &[Recipient]) -> Delivery {
+    let Some(first) = seal_to.first() else {
+        return Delivery::ByPassphrase;
+    };
+    let first = first.text();
+    Delivery::ToKey(if first.starts_with("ssh-ed25519 ") {
         "/etc/ssh/ssh_host_ed25519_key"
     } else if first.starts_with("ssh-rsa ") {
         "/etc/ssh/ssh_host_rsa_key"
@@ -88,13 +107,7 @@ pub fn record_of(
         host: host.to_owned(),
         role: role.to_owned(),
         certificate_der: certificate.der().to_vec(),
-        spki_sha256: relayca_fingerprint::fingerprint(
-            relayca_fingerprint::Digest::Sha256,
-            certificate.spki_der(),
-        )
-        .to_string()
-        .replace(':', "")
-        .to_lowercase(),
+        spki_sha256: spki_sha256(certificate.spki_der()),
         not_before: dates::stamp(certificate.not_before()),
         not_after: dates::stamp(certificate.not_after()),
         issued_at: dates::stamp(now),
@@ -102,41 +115,95 @@ pub fn record_of(
     }
 }
 
-/// Makes key, certificate and sealed bundle of one host. `map` is for a relay's bundle.
+/// SHA-256 of a public key as the inventory has it.
+pub fn spki_sha256(spki_der: &[u8]) -> String {
+    relayca_fingerprint::fingerprint(relayca_fingerprint::Digest::Sha256, spki_der)
+        .to_string()
+        .replace(':', "")
+        .to_lowercase()
+}
+
+/// Certifies one host. A key that it has already is certified and the bundle is public; else a key is made and sealed
+/// with the rest. `map` is for a relay's bundle.
 pub fn issue(
     issuing: &Issuing<'_>,
     request: &HostRequest,
     map: &FingerprintMap,
     put: &Put<'_>,
 ) -> Result<Issued, Failure> {
-    let settings = issuing.settings;
-    let key = PrivateKey::generate(request.key.unwrap_or(settings.key))?;
+    let role = if request.relay.is_some() {
+        Role::Relay
+    } else {
+        Role::MailHost
+    };
     let leaf = LeafRequest {
-        role: if request.relay.is_some() {
-            Role::Relay
-        } else {
-            Role::MailHost
-        },
+        role,
         host: request.host.clone(),
         alt_names: request.alt_names.clone(),
-        days: request.days.unwrap_or(settings.days),
+        days: request.days.unwrap_or(issuing.settings.days),
     };
-    let certificate = issuing
-        .authority
-        .issue(&leaf, key.spki_der(), issuing.now)?;
-    let ca = issuing.authority.certificate();
-    let mut entries = match &request.relay {
-        Some(relay) => pieces::relay_entries(settings, &certificate, ca, relay, map)?,
-        None => pieces::mail_host_entries(settings, &certificate, ca, &request.host)?,
+    let certify = |spki: &[u8]| issuing.authority.issue(&leaf, spki, issuing.now);
+    let (certificate, delivery) = match &request.public_key {
+        Some(spki) => {
+            let certificate = certify(spki)?;
+            // A relay's public bundle is made of the whole change, when the map is known.
+            if role == Role::MailHost {
+                let entries = entries(issuing, request, &certificate, map)?;
+                let archive = relayca_bundle::pack(&entries, mtime(&certificate))?;
+                put(
+                    &Home::public_bundle(&request.host),
+                    &archive,
+                    pieces::PRIVATE,
+                )?;
+            }
+            (certificate, Delivery::Public)
+        }
+        None => {
+            let key = PrivateKey::generate(request.key.unwrap_or(issuing.settings.key))?;
+            let certificate = certify(key.spki_der())?;
+            let entries = entries(issuing, request, &certificate, map)?;
+            seal_bundle(issuing, request, &key, &certificate, entries, put)?;
+            (certificate, sealed_delivery(&request.seal_to))
+        }
     };
+    Ok(Issued {
+        host: request.host.clone(),
+        role,
+        certificate,
+        delivery,
+    })
+}
+
+/// A host's files without the key.
+fn entries(
+    issuing: &Issuing<'_>,
+    request: &HostRequest,
+    certificate: &Certificate,
+    map: &FingerprintMap,
+) -> Result<Vec<Entry>, Failure> {
+    let (settings, trusted) = (issuing.settings, issuing.trusted);
+    match &request.relay {
+        Some(relay) => pieces::relay_entries(settings, certificate, trusted, relay, map),
+        None => pieces::mail_host_entries(settings, certificate, trusted, &request.host),
+    }
+}
+
+/// The bundle with the key in it: sealed to the host's recipients, or with a generated passphrase that is sealed to the admins.
+fn seal_bundle(
+    issuing: &Issuing<'_>,
+    request: &HostRequest,
+    key: &PrivateKey,
+    certificate: &Certificate,
+    mut entries: Vec<Entry>,
+    put: &Put<'_>,
+) -> Result<(), Failure> {
     entries.push(Entry {
         name: format!("{}.key.pem", request.host),
         mode: pieces::PRIVATE,
         content: Zeroizing::new(key.to_pkcs8_pem().as_bytes().to_vec()),
     });
-    let archive = relayca_bundle::pack(&entries, mtime(&certificate))?;
-    let by_passphrase = request.seal_to.is_empty();
-    let sealed = if by_passphrase {
+    let archive = relayca_bundle::pack(&entries, mtime(certificate))?;
+    let sealed = if request.seal_to.is_empty() {
         let passphrase = Passphrase::generate_words()?;
         let sealed_passphrase = seal_for_admins(issuing, &passphrase)?;
         put(
@@ -148,13 +215,7 @@ pub fn issue(
     } else {
         seal_to_recipients(&archive, &request.seal_to, issuing.prompt)?
     };
-    put(&Home::bundle(&request.host), &sealed, pieces::PRIVATE)?;
-    Ok(Issued {
-        host: request.host.clone(),
-        role: leaf.role,
-        certificate,
-        key_file: key_file(&request.seal_to),
-    })
+    put(&Home::bundle(&request.host), &sealed, pieces::PRIVATE)
 }
 
 /// Seals a bundle with a generated passphrase, and opens it again.

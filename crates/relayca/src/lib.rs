@@ -3,6 +3,8 @@
 //! In: arguments. Out: an exit code. This file prepares the process (no core dumps, interrupts tidy up),
 //! hands over to a command and prints how it ended.
 
+mod authorities;
+mod checking;
 mod cli;
 mod commands;
 mod dates;
@@ -10,11 +12,18 @@ mod disk;
 mod failure;
 mod home;
 mod hosts;
+mod importing;
 mod issuing;
+#[doc(hidden)]
+pub mod outside;
 mod pieces;
 mod printer;
 mod process;
+mod progress;
+mod public_bundles;
+mod requested;
 mod run;
+mod sealed_ca;
 mod secrets;
 mod settings;
 mod steps;
@@ -27,7 +36,9 @@ use crate::cli::{Cli, Command};
 use crate::failure::Failure;
 use crate::run::Run;
 
-fn main() -> ExitCode {
+/// Runs the program with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
     process::keep_secrets_in_memory();
     process::tidy_up_on_interrupt();
     let cli = match Cli::try_parse() {
@@ -92,6 +103,17 @@ fn dispatch(run: &Run, command: &Command) -> Result<u8, Failure> {
         Command::Passphrase(arguments) => commands::passphrase::run(run, arguments)?,
         Command::Open(arguments) => commands::open::run(run, arguments)?,
         Command::Verify(arguments) => return commands::verify::run(run, arguments),
+        Command::Renew(arguments) => commands::renew::run(run, arguments)?,
+        Command::Retire(arguments) => commands::retire::run(run, arguments)?,
+        Command::Revoke(arguments) => commands::revoke::run(run, arguments)?,
+        Command::Crl(arguments) => commands::crl::run(run, arguments)?,
+        Command::Rollover(arguments) => commands::rollover::run(run, arguments)?,
+        Command::Request(arguments) => commands::request::run(run, arguments)?,
+        Command::Passwd(arguments) => commands::passwd::run(run, arguments)?,
+        Command::Check(arguments) => return commands::check::run(run, arguments),
+        Command::Import(arguments) => commands::import::run(run, arguments)?,
+        Command::Backup(arguments) => commands::backup::run(run, arguments)?,
+        Command::Restore(arguments) => commands::restore::run(run, arguments)?,
         Command::Completions(arguments) => commands::completions::run(run, arguments)?,
         Command::Man(arguments) => commands::man::run(run, arguments)?,
     }

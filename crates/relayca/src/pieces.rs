@@ -3,6 +3,8 @@
 //! In: settings, certificates, the map. Out: [`Entry`]s for a bundle, and the [`Snippet`]s in them. It
 //! refuses to know keys (the caller adds one) and the disk.
 
+use std::collections::HashSet;
+
 use rayon::prelude::*;
 use relayca_bundle::Entry;
 use relayca_ca::{Certificate, HostName};
@@ -23,8 +25,53 @@ pub const PRIVATE: u32 = 0o600;
 /// From this many certificates on, several threads read them.
 const MANY: usize = 256;
 
-/// Who may relay now: live mail hosts whose certificates are valid.
+/// Who may relay now: live mail hosts whose certificates are valid, and whose time to retire has not come.
 pub fn listed(
+    inventory: &(impl Records + ?Sized),
+    now: OffsetDateTime,
+) -> Result<Vec<CertificateRecord>, Failure> {
+    let retired: HashSet<String> = due_to_retire(inventory, now)?
+        .into_iter()
+        .map(|record| record.serial)
+        .collect();
+    let mut records = live(inventory, now)?;
+    records.retain(|record| !retired.contains(&record.serial));
+    Ok(records)
+}
+
+/// Certificates whose time to retire has come. None of a host that would have no other valid one left: the calendar alone
+/// stops no mail.
+pub fn due_to_retire(
+    inventory: &(impl Records + ?Sized),
+    now: OffsetDateTime,
+) -> Result<Vec<CertificateRecord>, Failure> {
+    let now = dates::stamp(now);
+    let mut due = inventory.retirements()?;
+    due.retain(|retirement| retirement.after <= now);
+    let serials: HashSet<&str> = due.iter().map(|one| one.serial.as_str()).collect();
+    let mut all = Vec::new();
+    for retirement in &due {
+        let Some(record) = inventory.certificate(&retirement.serial)? else {
+            continue;
+        };
+        let valid = inventory.certificates(&Filter {
+            host: Some(record.host.clone()),
+            role: Some(record.role.clone()),
+            state: Some(State::Live),
+            valid_at: Some(now.clone()),
+        })?;
+        if valid
+            .iter()
+            .any(|other| !serials.contains(other.serial.as_str()))
+        {
+            all.push(record);
+        }
+    }
+    Ok(all)
+}
+
+/// Live mail hosts whose certificates are valid, whatever the calendar says of retiring them.
+pub fn live(
     inventory: &(impl Records + ?Sized),
     now: OffsetDateTime,
 ) -> Result<Vec<CertificateRecord>, Failure> {
@@ -34,6 +81,15 @@ pub fn listed(
         valid_at: Some(dates::stamp(now)),
         ..Filter::default()
     })?)
+}
+
+/// relay_clientcerts as the inventory stands.
+pub fn map_now(
+    settings: &Settings,
+    inventory: &(impl Records + ?Sized),
+    now: OffsetDateTime,
+) -> Result<FingerprintMap, Failure> {
+    map_of(&listed(inventory, now)?, settings.digest, settings.pin)
 }
 
 /// relay_clientcerts of these certificates.
@@ -69,6 +125,14 @@ pub fn map_of(
             spki_der: public_key,
         });
     Ok(FingerprintMap::new(digest, pin, listed)?)
+}
+
+/// What a map lists, to tell whether another one has to go to the relays.
+pub fn fingerprints(map: &FingerprintMap) -> Vec<(String, &str)> {
+    map.entries()
+        .iter()
+        .map(|entry| (entry.fingerprint.to_string(), entry.host.as_str()))
+        .collect()
 }
 
 /// What the relay looks a certificate up in, beside relay_clientcerts: fingerprints to the senders' rule
@@ -187,29 +251,34 @@ pub fn mail_host_snippet(
     Ok(relayca_postfix::mail_host_snippet(&mail_host)?)
 }
 
+/// What `DOMAIN-ca.crt.pem` holds: every CA that hosts have to trust today.
+pub fn trust_text(trusted: &[Certificate]) -> String {
+    trusted.iter().map(Certificate::to_pem).collect()
+}
+
 /// A mail host's files, without the key.
 pub fn mail_host_entries(
     settings: &Settings,
     certificate: &Certificate,
-    ca: &Certificate,
+    trusted: &[Certificate],
     host: &HostName,
 ) -> Result<Vec<Entry>, Failure> {
     let snippet = mail_host_snippet(settings, host, settings.style)?;
-    Ok(entries(settings, certificate, ca, host, &snippet))
+    Ok(entries(settings, certificate, trusted, host, &snippet))
 }
 
 /// A relay's files, without the key.
 pub fn relay_entries(
     settings: &Settings,
     certificate: &Certificate,
-    ca: &Certificate,
+    trusted: &[Certificate],
     relay: &Relay,
     map: &FingerprintMap,
 ) -> Result<Vec<Entry>, Failure> {
     let bindings = bindings(settings);
     let access = access_map(map, &bindings)?;
     let snippet = relay_snippet(settings, relay, bindings, RelayStyle::Block)?;
-    let mut entries = entries(settings, certificate, ca, &relay.name, &snippet);
+    let mut entries = entries(settings, certificate, trusted, &relay.name, &snippet);
     entries.push(entry("relay_clientcerts", map.to_text(), PUBLIC));
     if let Some(access) = access {
         entries.push(entry("relay_ccert_access", access, PUBLIC));
@@ -220,7 +289,7 @@ pub fn relay_entries(
 fn entries(
     settings: &Settings,
     certificate: &Certificate,
-    ca: &Certificate,
+    trusted: &[Certificate],
     host: &HostName,
     snippet: &Snippet,
 ) -> Vec<Entry> {
@@ -228,7 +297,7 @@ fn entries(
         entry(&format!("{host}.crt.pem"), certificate.to_pem(), PUBLIC),
         entry(
             &format!("{}-ca.crt.pem", settings.domain),
-            ca.to_pem(),
+            trust_text(trusted),
             PUBLIC,
         ),
         entry(

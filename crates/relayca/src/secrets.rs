@@ -98,6 +98,33 @@ impl Secrets {
                 "a new passphrase for {what} is needed"
             )));
         }
+        self.typed_twice(what)
+    }
+
+    /// A passphrase that takes the place of another: from the first line of `file`, or asked for twice on a terminal. The
+    /// options that give passphrases give the other one.
+    pub fn replacement(&self, what: &str, file: Option<&Path>) -> Result<Passphrase, Failure> {
+        let Some(file) = file else {
+            if on_terminal() {
+                return self.typed_twice(what);
+            }
+            return Err(Failure::usage(format!(
+                "a new passphrase for {what} is needed and there is no terminal to ask on"
+            ))
+            .hint("give --new-passphrase-file FILE"));
+        };
+        if file == Path::new("-") && self.source.file.as_deref() == Some(file) {
+            return Err(
+                Failure::usage("both passphrases are to come from standard input")
+                    .hint("give one of them in a file, or by --passphrase-fd"),
+            );
+        }
+        let given = Passphrase::new(first_line(file)?)?;
+        self.warn_of_short(&given);
+        Ok(given)
+    }
+
+    fn typed_twice(&self, what: &str) -> Result<Passphrase, Failure> {
         let first = Passphrase::new(ask(&format!("New passphrase for {what}: "))?)?;
         let second = Passphrase::new(ask("The same again: ")?)?;
         if !first.same_as(&second) {
@@ -217,7 +244,8 @@ pub fn on_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-fn ask(question: &str) -> Result<Zeroizing<String>, Failure> {
+/// Asks on the terminal, without an echo.
+pub fn ask(question: &str) -> Result<Zeroizing<String>, Failure> {
     rpassword::prompt_password(question)
         .map(Zeroizing::new)
         .map_err(|error| match error.kind() {
@@ -237,24 +265,30 @@ fn needs_terminal(message: &str) -> Failure {
         .hint("give --passphrase-file FILE or --passphrase-fd N, or name age recipients and an identity instead")
 }
 
-fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
+/// The first line of a file; `-` is standard input.
+pub fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
     let failed = |error: std::io::Error| Failure::io("read the passphrase from", file, &error);
     let source: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
         Box::new(std::fs::File::open(file).map_err(failed)?)
     };
-    let mut line = Zeroizing::new(String::with_capacity(LONGEST_PASSPHRASE as usize));
-    BufReader::with_capacity(LONGEST_PASSPHRASE as usize, source.take(LONGEST_PASSPHRASE))
-        .read_line(&mut line)
-        .map_err(failed)?;
-    let end = line.trim_end_matches(['\r', '\n']).len();
-    line.truncate(end);
+    let line = first_line_of(source).map_err(failed)?;
     if line.is_empty() {
         return Err(
             Failure::usage(format!("`{}` holds no passphrase", file.display()))
                 .hint("the passphrase is its first line"),
         );
     }
+    Ok(line)
+}
+
+/// The first line of whatever it is, without its end.
+pub fn first_line_of(source: impl Read) -> std::io::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(String::with_capacity(LONGEST_PASSPHRASE as usize));
+    BufReader::with_capacity(LONGEST_PASSPHRASE as usize, source.take(LONGEST_PASSPHRASE))
+        .read_line(&mut line)?;
+    let end = line.trim_end_matches(['\r', '\n']).len();
+    line.truncate(end);
     Ok(line)
 }

@@ -6,13 +6,14 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use relayca_ca::{AltName, HostName};
+use relayca_ca::{AltName, Certificate, HostName};
 
 use relayca_fingerprint::FingerprintMap;
-use relayca_postfix::SenderBinding;
+use relayca_postfix::{NewFiles, RelayStyle, SenderBinding};
 
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::issuing::Delivery;
 use crate::pieces;
 use crate::settings::{Relay, Settings};
 
@@ -46,20 +47,23 @@ impl Steps {
     }
 }
 
-/// Sending a sealed bundle, and the passphrase that opens it.
-pub fn send(steps: &mut Steps, home: &Home, host: &HostName, by_passphrase: bool) {
+/// Sending a bundle, and the passphrase that opens it.
+pub fn send(steps: &mut Steps, home: &Home, host: &HostName, delivery: Delivery) {
     let place = place(&home.settings, host);
-    let mut commands = format!(
-        "scp {} root@{place}:\n",
-        quoted(&home.path(&Home::bundle(host)))
-    );
-    if by_passphrase {
-        commands.push_str(&format!("{} passphrase {host}\n", relayca(home)));
-    }
-    let title = if by_passphrase {
-        format!("Here: send {host} its bundle, and show the passphrase that opens it there.")
-    } else {
-        format!("Here: send {host} its bundle. A key of that host opens it.")
+    let bundle = match delivery {
+        Delivery::Public => Home::public_bundle(host),
+        Delivery::ByPassphrase | Delivery::ToKey(_) => Home::bundle(host),
+    };
+    let mut commands = format!("scp {} root@{place}:\n", quoted(&home.path(&bundle)));
+    let title = match delivery {
+        Delivery::ByPassphrase => {
+            commands.push_str(&format!("{} passphrase {host}\n", relayca(home)));
+            format!("Here: send {host} its bundle, and show the passphrase that opens it there.")
+        }
+        Delivery::ToKey(_) => {
+            format!("Here: send {host} its bundle. A key of that host opens it.")
+        }
+        Delivery::Public => format!("Here: send {host} its files. No key is among them."),
     };
     steps.add(&title, &commands);
 }
@@ -74,26 +78,59 @@ fn place(settings: &Settings, host: &HostName) -> String {
 }
 
 /// Opening the bundle on the host with stock tools.
-pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, key_file: Option<&str>) {
+pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, delivery: Delivery) {
     let directory = settings.config_directory(host);
-    let (age, title) = match key_file {
-        None => (
-            format!("age -d {host}.tar.age"),
+    let sealed = format!("{host}.tar.age");
+    let (unpack, bundle, title) = match delivery {
+        Delivery::ByPassphrase => (
+            format!("age -d {sealed} | tar -xf - -C {directory}/relayca"),
+            sealed,
             "unpack the bundle (age asks for the passphrase)",
         ),
-        Some(file) => (
-            format!("age -d -i {file} {host}.tar.age"),
+        Delivery::ToKey(file) => (
+            format!("age -d -i {file} {sealed} | tar -xf - -C {directory}/relayca"),
+            sealed,
             "unpack the bundle (with the key that it was sealed to)",
+        ),
+        Delivery::Public => (
+            format!("tar -xf {host}.public.tar -C {directory}/relayca"),
+            format!("{host}.public.tar"),
+            "unpack the files, beside the key that lies there",
         ),
     };
     steps.add(
         &format!("On {host}, as root: {title}."),
         &format!(
             "mkdir -p -m 700 {directory}/relayca\n\
-             {age} | tar -xf - -C {directory}/relayca\n\
-             ( cd {directory}/relayca && sha256sum -c SHA256SUMS ) && rm {host}.tar.age"
+             {unpack}\n\
+             ( cd {directory}/relayca && sha256sum -c SHA256SUMS ) && rm {bundle}"
         ),
     );
+}
+
+/// New certificates beside the key that lies on the host: pasted, as nothing is secret in them.
+pub fn certificates(
+    steps: &mut Steps,
+    home: &Home,
+    host: &HostName,
+    certificate: Option<&Certificate>,
+    trusted: &[Certificate],
+) -> Result<(), Failure> {
+    let what = if certificate.is_some() {
+        "the new certificate"
+    } else {
+        "the CA certificates to trust"
+    };
+    let text = certificate.map(Certificate::to_pem);
+    let script = relayca_postfix::files_script(&NewFiles {
+        domain: home.settings.domain.as_str(),
+        host: host.as_str(),
+        config_directory: home.settings.config_directory(host),
+        trust: &pieces::trust_text(trusted),
+        certificate: text.as_deref(),
+    })?;
+    settings_block(steps, host, what, &script);
+    Ok(())
 }
 
 /// Postfix's settings on a host.
@@ -102,6 +139,14 @@ pub fn settings_block(steps: &mut Steps, host: &HostName, what: &str, script: &s
         &format!("On {host}, as root: {what}. Paste the block."),
         script,
     );
+}
+
+/// `postfix reload`, of the Postfix that this host has.
+pub fn reload(settings: &Settings, host: &HostName) -> String {
+    match settings.config_directory(host) {
+        "/etc/postfix" => "postfix reload".to_owned(),
+        directory => format!("postfix -c {directory} reload"),
+    }
 }
 
 /// The relay's map: printed whole where it is short, else sent as a file.
@@ -124,6 +169,7 @@ pub fn map(
                 place(&home.settings, name)
             ),
         );
+        let reload = reload(&home.settings, name);
         let (tables, unbound) = if bindings.is_empty() {
             (
                 "relay_clientcerts",
@@ -134,10 +180,11 @@ pub fn map(
         };
         steps.add(
             &format!("On {name}, as root: put the map in place."),
+            // The map alone: a certificate beside it may be for a key that is not there yet.
             &format!(
-                "tar -xf {name}.public.tar -C {directory}/relayca\n\
-                 ( cd {directory}/relayca && sha256sum -c SHA256SUMS && postmap {tables} )\n\
-                 {unbound}postfix reload"
+                "( sums=$(tar -xOf {name}.public.tar SHA256SUMS | grep ' relay_c') && tar -xf {name}.public.tar -C {directory}/relayca {tables} &&\n\
+                 \x20 cd {directory}/relayca && echo \"$sums\" | sha256sum -c && postmap {tables} )\n\
+                 {unbound}{reload}"
             ),
         );
         return Ok(());
@@ -146,6 +193,25 @@ pub fn map(
         &format!("On {name}, as root: the map of who may relay. Paste the block."),
         &pieces::map_script(directory, map, bindings)?,
     );
+    Ok(())
+}
+
+/// The relays first: until they know the host, its mail waits.
+pub fn relays(steps: &mut Steps, home: &Home, map: &FingerprintMap) -> Result<(), Failure> {
+    let bindings = pieces::bindings(&home.settings);
+    for relay in &home.settings.relays {
+        self::map(steps, home, relay, map, &bindings)?;
+        if !bindings.is_empty() {
+            let snippet =
+                pieces::relay_snippet(&home.settings, relay, bindings.clone(), RelayStyle::Block)?;
+            settings_block(
+                steps,
+                &relay.name,
+                "the service, which now binds senders",
+                &snippet.script,
+            );
+        }
+    }
     Ok(())
 }
 

@@ -1,78 +1,27 @@
 //! Death and failing disks in the middle of a change: whatever the moment, the next command works, and
 //! what is committed is whole. strace picks the moments, one system call after the other.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod authority;
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 
+use authority::faults::{Spoiled, with_fault};
 use authority::{Admin, Outcome, RELAYCA, Tree, judge};
 
-/// Runs relayca with a fault injected into the `nth` of these calls. `None` when it was killed.
-fn with_fault(
-    admin: &Admin,
-    calls: &str,
-    fault: &str,
-    nth: usize,
-    arguments: &[&str],
-) -> Option<Outcome> {
-    let mut command = admin.program("strace");
-    command
-        .args([
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            &format!("trace={calls}"),
-        ])
-        .args(["-e", &format!("inject={calls}:{fault}:when={nth}")])
-        .arg(RELAYCA)
-        .args(arguments);
-    let output = command.output().unwrap();
-    if output.status.signal() == Some(9) {
-        None
-    } else {
-        Some(output.into())
-    }
+/// What is asked of an authority after a stop while `new` was issued.
+trait Survives {
+    fn survives(&self, moment: &str) -> bool;
 }
 
-/// A copy of an authority to be spoiled, restored before each attempt.
-struct Spoiled {
-    admin: Admin,
-    good: std::path::PathBuf,
-}
-
-impl Spoiled {
-    fn new() -> Self {
-        let admin = Admin::with_mailhost();
-        let good = admin.file("good");
-        let spoiled = Self { admin, good };
-        judge(
-            "cp",
-            &[
-                "-a",
-                spoiled.admin.root().to_str().unwrap(),
-                spoiled.good.to_str().unwrap(),
-            ],
-        );
-        spoiled
-    }
-
-    fn restore(&self) {
-        std::fs::remove_dir_all(self.admin.root()).unwrap();
-        judge(
-            "cp",
-            &[
-                "-a",
-                self.good.to_str().unwrap(),
-                self.admin.root().to_str().unwrap(),
-            ],
-        );
-    }
-
+impl Survives for Spoiled {
     /// After a stop: a command works at once, `new` is there with its bundle or not at all, and issuing goes
     /// on. Says whether it was there.
     fn survives(&self, moment: &str) -> bool {
@@ -152,7 +101,7 @@ impl Spoiled {
 
 /// Kills `issue` at every one of these calls; gives how often the old and the new state were found.
 fn killed_at_every(calls: &[&str]) -> (usize, usize) {
-    let spoiled = Spoiled::new();
+    let spoiled = Spoiled::of(Admin::with_mailhost());
     let (mut old, mut new) = (0, 0);
     for call in calls {
         for nth in 1.. {
@@ -170,6 +119,10 @@ fn killed_at_every(calls: &[&str]) -> (usize, usize) {
             }
         }
     }
+    println!(
+        "issue, {calls:?}: {} kills, {old} old, {new} new",
+        old + new
+    );
     (old, new)
 }
 
@@ -241,6 +194,7 @@ fn init_killed_at_any_moment_can_be_run_again() {
             );
             std::fs::remove_dir_all(admin.root()).unwrap();
         }
+        println!("init, {calls}: {moments} kills");
         assert!(moments >= 1, "{calls}: {moments}");
         admin.done(&["issue", "mailhost"]);
         admin.assert_whole();
@@ -275,7 +229,7 @@ fn open_killed_at_any_moment_lays_out_all_or_nothing() {
 
 /// Makes the nth of these calls fail, for every n; what fails must have changed nothing, or be finished.
 fn failing_at_every(calls: &str, error: &str) -> usize {
-    let spoiled = Spoiled::new();
+    let spoiled = Spoiled::of(Admin::with_mailhost());
     let admin = &spoiled.admin;
     let good = Tree::of(&spoiled.good);
     let mut failures = 0;
@@ -318,6 +272,7 @@ fn failing_at_every(calls: &str, error: &str) -> usize {
             "{moment}: reported as done, it is done"
         );
     }
+    println!("issue, {error} at {calls}: {failures} failures");
     failures
 }
 
@@ -417,6 +372,7 @@ fn init_on_a_failing_disk_leaves_nothing() {
             }
             before.assert_same(&Tree::of(&admin.home()));
         }
+        println!("init, {error} at {calls}: {failures} failures");
         assert!(failures >= 1, "{calls}: {failures}");
         std::fs::remove_dir_all(admin.file("data")).unwrap();
     }
@@ -452,7 +408,7 @@ fn a_process_killed_while_it_issues_many_leaves_none_of_them() {
 
 #[test]
 fn a_file_size_limit_ends_it_like_any_other_death() {
-    let spoiled = Spoiled::new();
+    let spoiled = Spoiled::of(Admin::with_mailhost());
     // In blocks of 512 bytes: from nothing to more than any file needs.
     for blocks in [0, 1, 4, 16, 32, 64, 96, 128, 160] {
         spoiled.restore();

@@ -74,6 +74,69 @@ fn eight_at_once_issuing_different_hosts_lose_none() {
 }
 
 #[test]
+fn eight_at_once_issuing_renewing_and_revoking_lose_nothing() {
+    let admin = Admin::with_mailhost();
+    for process in 0..8 {
+        admin.done(&[
+            "issue",
+            &format!("old{process}"),
+            &format!("gone{process}"),
+            "-q",
+        ]);
+    }
+    let children = (0..8).map(|process| {
+        let commands = [
+            format!("issue new{process}"),
+            format!("renew old{process}"),
+            format!("revoke gone{process} --reason superseded"),
+            "renew mailhost".to_owned(),
+            format!("renew --rekey old{process}"),
+            format!("retire old{process}"),
+            "crl".to_owned(),
+            "map".to_owned(),
+        ];
+        let script = commands
+            .map(|command| format!("{} {command} > /dev/null || exit\n", authority::RELAYCA))
+            .concat();
+        let mut command = admin.program("sh");
+        command.args(["-c", &script]);
+        start(command)
+    });
+    for outcome in end(children.collect()) {
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    }
+    let all = admin.json(&["list", "--all"]);
+    let all = all.as_array().unwrap();
+    let serials: BTreeSet<&str> = all
+        .iter()
+        .map(|item| item["serial"].as_str().unwrap())
+        .collect();
+    // CA and relay; mailhost and its eight renewals; eight times old (three), gone and new.
+    assert_eq!(all.len(), 2 + 9 + 8 * 5);
+    assert_eq!(serials.len(), all.len(), "no serial twice");
+    let in_state = |state: &str| all.iter().filter(|item| item["state"] == state).count();
+    assert_eq!((in_state("revoked"), in_state("retired")), (8, 16));
+    let numbers = authority::judge(
+        "sqlite3",
+        &[
+            admin.part("inventory.db").to_str().unwrap(),
+            "select number from crls order by number",
+        ],
+    );
+    let expected: String = (1..=8).map(|number| format!("{number}\n")).collect();
+    assert_eq!(numbers, expected, "no number of a revocation list twice");
+    // mailhost, and of each process old and new.
+    let map = admin.json(&["map"]);
+    assert_eq!(map["entries"].as_array().unwrap().len(), 1 + 16);
+    let checked = admin.run(&["check", "--open"]);
+    assert!(matches!(checked.code, Some(0 | 3)), "{}", checked.stdout);
+    assert_eq!(
+        admin.part("staged").read_dir().map_or(0, Iterator::count),
+        0
+    );
+}
+
+#[test]
 fn eight_at_once_issuing_the_same_host_have_one_winner() {
     let admin = Admin::with_authority();
     for host in ["one", "two", "three"] {

@@ -2,12 +2,13 @@
 
 use relayca_bundle::{Entry, OpenWith, Recipient};
 use relayca_ca::{Certificate, HostName};
-use relayca_inventory::{Change, Filter, Inventory, NewEvent, State};
+use relayca_inventory::{Change, Inventory, NewEvent};
 use serde_json::json;
 
 use super::init::recipients;
 use super::passphrase::bundle_passphrase;
 use super::snippet::known_host;
+use crate::authorities::Authorities;
 use crate::cli::Bundle;
 use crate::dates;
 use crate::disk::{self, Staged};
@@ -15,10 +16,8 @@ use crate::failure::Failure;
 use crate::home::Home;
 use crate::issuing;
 use crate::pieces;
+use crate::public_bundles;
 use crate::run::Run;
-
-/// Bytes of a sealed bundle.
-const LONGEST_BUNDLE: usize = 64 << 20;
 
 /// Runs the command.
 pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
@@ -49,7 +48,7 @@ pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
     for ((host, _), key) in hosts.iter().zip(keys) {
         let (certificate, entries) = public_entries(run, &home, &*change, host)?;
         let relative = match key {
-            None => put_public(&staged, host, &certificate, &entries)?,
+            None => public_bundles::put(&staged, host, &certificate, &entries)?,
             Some(key) => put_sealed(run, &staged, host, &certificate, entries, key, &seal_to)?,
         };
         change.record(&NewEvent {
@@ -97,41 +96,13 @@ fn public_entries(
     inventory: &dyn Change,
     host: &HostName,
 ) -> Result<(Certificate, Vec<Entry>), Failure> {
-    let filter = Filter {
-        host: Some(host.to_string()),
-        state: Some(State::Live),
-        ..Filter::default()
-    };
-    let record = inventory.certificates(&filter)?.pop().ok_or_else(|| {
+    let record = public_bundles::newest(inventory, host.as_str())?.ok_or_else(|| {
         Failure::new(format!("`{host}` has no live certificate"))
             .hint(format!("`relayca show {host}` tells its history"))
     })?;
-    let certificate = Certificate::from_der(&record.certificate_der)?;
-    let ca = home.ca_certificate()?;
-    let entries = if record.role == "relay" {
-        let relay = home.settings.relay(host).ok_or_else(|| {
-            Failure::new(format!("`{host}` is not among `relays` in relayca.toml"))
-                .hint("add it there as HOST:PORT")
-        })?;
-        let listed = pieces::listed(inventory, run.now)?;
-        let map = pieces::map_of(&listed, home.settings.digest, home.settings.pin)?;
-        pieces::relay_entries(&home.settings, &certificate, &ca, relay, &map)?
-    } else {
-        pieces::mail_host_entries(&home.settings, &certificate, &ca, host)?
-    };
-    Ok((certificate, entries))
-}
-
-fn put_public(
-    staged: &Staged,
-    host: &HostName,
-    certificate: &Certificate,
-    entries: &[Entry],
-) -> Result<String, Failure> {
-    let relative = Home::public_bundle(host);
-    let archive = relayca_bundle::pack(entries, issuing::mtime(certificate))?;
-    staged.put(&relative, &archive, pieces::PRIVATE)?;
-    Ok(relative)
+    let trusted = Authorities::of(inventory)?.trusted();
+    let map = pieces::map_now(&home.settings, inventory, run.now)?;
+    public_bundles::entries(home, host, &record, &trusted, &map)
 }
 
 /// Seals the key with today's public pieces. The bundle that the admins can open is kept as it is: it is
@@ -167,7 +138,7 @@ fn private_key(run: &Run, home: &Home, host: &HostName) -> Result<Entry, Failure
     let passphrase = bundle_passphrase(run, home, host)?;
     let path = home.path(&Home::bundle(host));
     let named = |failure: Failure| failure.within(path.display());
-    let sealed = disk::read(&path, LONGEST_BUNDLE)?;
+    let sealed = disk::read(&path, issuing::LONGEST_BUNDLE)?;
     let archive = relayca_bundle::open(&sealed, &OpenWith::Passphrase(&passphrase))
         .map_err(|error| named(error.into()))?;
     relayca_bundle::unpack(&archive)

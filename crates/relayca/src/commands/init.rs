@@ -7,8 +7,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use relayca_bundle::{ADMIN_WORK_FACTOR, Identities, OpenWith, Passphrase, Recipient, SealTo};
-use relayca_ca::{AltName, Authority, Domain, KeyType, NewAuthority, PrivateKey};
-use relayca_inventory::{Host, Inventory, NewEvent};
+use relayca_ca::{AltName, Authority, Domain, KeyType, NewAuthority};
+use relayca_inventory::{Host, Inventory, NewEvent, Phase};
 use relayca_postfix::RelayStyle;
 
 use crate::cli::Init;
@@ -20,6 +20,7 @@ use crate::hosts::HostRequest;
 use crate::issuing::{self, Issued, Issuing};
 use crate::pieces;
 use crate::run::Run;
+use crate::sealed_ca::seal_ca;
 use crate::secrets::on_terminal;
 use crate::settings::{self, Relay, Settings, word};
 use crate::steps::{self, Steps};
@@ -44,7 +45,12 @@ pub fn run(run: &Run, arguments: &Init) -> Result<(), Failure> {
     home::refuse_odd_path(&target)?;
     disk::refuse_existing(&target)?;
     let plan = plan(&domain, arguments)?;
-    let admins = admins(run, arguments, &domain)?;
+    let admins = admins(
+        run,
+        &arguments.recipient,
+        &arguments.recipients_file,
+        &domain,
+    )?;
     let directory = NewDirectory::begin(&target)?;
     let made = make(run, arguments, &domain, &plan, &admins, &directory)?;
     let root = directory.publish()?;
@@ -137,21 +143,31 @@ pub fn recipients(texts: &[String]) -> Result<Vec<Recipient>, Failure> {
 }
 
 /// Who opens the new authority.
-enum Admins {
+pub enum Admins {
     /// Their public keys, and identities to prove it with where some were given.
     Recipients(Vec<Recipient>, Option<Identities>),
     /// A passphrase; bundle passphrases go to an identity that it wraps.
     Passphrase {
+        /// What the admin types.
         passphrase: Passphrase,
+        /// The identity, sealed with it.
         wrapped: Vec<u8>,
+        /// The identity's public key.
         recipient: Vec<Recipient>,
+        /// The identity, opened.
         identity: Identities,
     },
 }
 
-fn admins(run: &Run, arguments: &Init, domain: &Domain) -> Result<Admins, Failure> {
-    let mut named = recipients(&arguments.recipient)?;
-    for file in &arguments.recipients_file {
+/// Takes the recipients of the command line, or else a passphrase.
+pub fn admins(
+    run: &Run,
+    texts: &[String],
+    files: &[PathBuf],
+    domain: &Domain,
+) -> Result<Admins, Failure> {
+    let mut named = recipients(texts)?;
+    for file in files {
         let text = disk::read_text(file, LONGEST_RECIPIENTS)?;
         let read = relayca_bundle::parse_recipients_file(&text).map_err(|error| {
             Failure::new(error.to_string())
@@ -163,8 +179,7 @@ fn admins(run: &Run, arguments: &Init, domain: &Domain) -> Result<Admins, Failur
     if !named.is_empty() {
         return Ok(Admins::Recipients(named, run.secrets.identities(&[])?));
     }
-    if (!arguments.recipients_file.is_empty()) || (!run.secrets.has_passphrase() && !on_terminal())
-    {
+    if (!files.is_empty()) || (!run.secrets.has_passphrase() && !on_terminal()) {
         return Err(Failure::usage("who may open the authority? there is no recipient, no passphrase and no terminal to ask on")
             .hint("give --recipient age1… (and -i with its identity), or --passphrase-file FILE, or --passphrase-fd N"));
     }
@@ -191,7 +206,8 @@ fn admins(run: &Run, arguments: &Init, domain: &Domain) -> Result<Admins, Failur
 }
 
 impl Admins {
-    fn recipients(&self) -> &[Recipient] {
+    /// Their public keys.
+    pub fn recipients(&self) -> &[Recipient] {
         match self {
             Self::Recipients(recipients, _) => recipients,
             Self::Passphrase { recipient, .. } => recipient,
@@ -206,7 +222,7 @@ impl Admins {
     }
 
     /// Whether what was sealed to them has been opened again.
-    fn proven(&self) -> bool {
+    pub fn proven(&self) -> bool {
         self.identities().is_some()
     }
 }
@@ -232,7 +248,7 @@ fn make(
         days: arguments.ca_days,
     };
     let authority = Authority::create(&new, run.now)?;
-    seal_ca(run, &authority, admins, directory)?;
+    put_ca(run, &authority, admins, directory)?;
 
     let identities = lasting_identities(run);
     let text = settings::render(
@@ -247,8 +263,10 @@ fn make(
     let settings = Settings::parse(&text, &PathBuf::from(home::SETTINGS))?;
 
     let prompt = run.secrets.prompt();
+    let trusted = [authority.certificate().clone()];
     let issuing = Issuing {
         authority: &authority,
+        trusted: &trusted,
         settings: &settings,
         proof: admins
             .identities()
@@ -273,7 +291,7 @@ fn make(
 }
 
 /// The identity files that will still be there for the next command; relayca.toml names them.
-fn lasting_identities(run: &Run) -> Vec<String> {
+pub fn lasting_identities(run: &Run) -> Vec<String> {
     let mut lasting = Vec::new();
     for path in run.secrets.identity_files() {
         match path.to_str() {
@@ -289,22 +307,13 @@ fn lasting_identities(run: &Run) -> Vec<String> {
     lasting
 }
 
-/// The CA certificate, its key under a random passphrase, and that passphrase sealed to the admins.
-fn seal_ca(
+/// Seals the first CA, and lays it out with what opens it.
+pub fn put_ca(
     run: &Run,
     authority: &Authority,
     admins: &Admins,
     directory: &NewDirectory,
 ) -> Result<(), Failure> {
-    let passphrase = Passphrase::generate_key()?;
-    let encrypted = authority.key().encrypt(passphrase.expose())?;
-    if PrivateKey::decrypt(&encrypted, passphrase.expose())?.pkcs8_der()
-        != authority.key().pkcs8_der()
-    {
-        return Err(Failure::new(
-            "the encrypted CA key did not open to the same key; nothing was changed",
-        ));
-    }
     let prompt = run.secrets.prompt();
     let sealed = match admins {
         Admins::Recipients(recipients, identities) => {
@@ -312,37 +321,25 @@ fn seal_ca(
                 recipients,
                 prompt: &prompt,
             };
-            issuing::seal_passphrase(
-                &passphrase,
-                &to,
-                identities.as_ref().map(OpenWith::Identities).as_ref(),
-            )
-            .map_err(|failure| {
-                failure.within(
-                    "the identity given with -i does not open what was sealed to the recipients",
-                )
-            })?
+            let proof = identities.as_ref().map(OpenWith::Identities);
+            seal_ca(authority, &to, proof.as_ref())?
         }
         Admins::Passphrase {
-            passphrase: admin,
+            passphrase,
             wrapped,
             ..
         } => {
             directory.put(home::ADMIN_IDENTITY, wrapped, pieces::PRIVATE)?;
             let to = SealTo::Passphrase {
-                passphrase: admin,
+                passphrase,
                 work_factor: ADMIN_WORK_FACTOR,
             };
-            issuing::seal_passphrase(&passphrase, &to, Some(&OpenWith::Passphrase(admin)))?
+            seal_ca(authority, &to, Some(&OpenWith::Passphrase(passphrase)))?
         }
     };
-    directory.put(
-        home::CA_CERTIFICATE,
-        authority.certificate().to_pem().as_bytes(),
-        pieces::PUBLIC,
-    )?;
-    directory.put(home::CA_KEY, encrypted.as_bytes(), pieces::PRIVATE)?;
-    directory.put(home::CA_PASSPHRASE, &sealed, pieces::PRIVATE)
+    sealed.put(home::CA, &|path, content, mode| {
+        directory.put(path, content, mode)
+    })
 }
 
 /// The first entries of the inventory.
@@ -358,6 +355,7 @@ fn enter(
     let mut change = inventory.change()?;
     let ca = issuing::record_of(authority.certificate(), domain.as_str(), "ca", run.now);
     change.add_certificate(&ca)?;
+    change.set_phase(&ca.serial, Phase::Active)?;
     change.record(&NewEvent {
         at: at.clone(),
         what: "init".into(),
@@ -377,16 +375,26 @@ pub fn enter_issued(
     issued: &Issued,
     now: time::OffsetDateTime,
 ) -> Result<(), Failure> {
-    let record = issued.record(now);
     change.add_host(&Host {
-        name: record.host.clone(),
-        role: record.role.clone(),
-        added_at: record.issued_at.clone(),
+        name: issued.host.to_string(),
+        role: issued.role.to_string(),
+        added_at: dates::stamp(now),
     })?;
+    enter_certificate(change, issued, "issue", now)
+}
+
+/// Enters another certificate of a host that is known, and the event.
+pub fn enter_certificate(
+    change: &mut dyn relayca_inventory::Change,
+    issued: &Issued,
+    what: &str,
+    now: time::OffsetDateTime,
+) -> Result<(), Failure> {
+    let record = issued.record(now);
     change.add_certificate(&record)?;
     Ok(change.record(&NewEvent {
         at: record.issued_at.clone(),
-        what: "issue".into(),
+        what: what.to_owned(),
         serial: Some(record.serial),
         host: Some(record.host),
         detail: None,
@@ -403,8 +411,8 @@ fn report(run: &Run, root: &std::path::Path, made: &Made, admins: &Admins) -> Re
             continue;
         };
         let snippet = pieces::relay_snippet(&home.settings, relay, Vec::new(), RelayStyle::Block)?;
-        steps::send(&mut steps, &home, &issued.host, issued.key_file.is_none());
-        steps::unpack(&mut steps, &home.settings, &issued.host, issued.key_file);
+        steps::send(&mut steps, &home, &issued.host, issued.delivery);
+        steps::unpack(&mut steps, &home.settings, &issued.host, issued.delivery);
         steps::settings_block(
             &mut steps,
             &issued.host,

@@ -4,25 +4,28 @@
 //! that put them in place. One transaction: all hosts or none.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
-use relayca_ca::Authority;
+use relayca_ca::{AltName, Certificate};
 use relayca_fingerprint::FingerprintMap;
-use relayca_inventory::{CertificateRecord, Change, Filter, Host, Inventory, State};
+use relayca_inventory::{CertificateRecord, Change, Host, Inventory, State};
 use relayca_postfix::{RelayStyle, Snippet};
 use serde_json::{Value, json};
 
 use super::init::{enter_issued, recipients};
+use crate::authorities::Authorities;
 use crate::cli::Issue;
 use crate::dates;
 use crate::disk::{self, Staged};
 use crate::failure::Failure;
-use crate::home::{self, AdminKeys, Home};
+use crate::home::{self, Home};
 use crate::hosts::{self, HostRequest};
-use crate::issuing::{self, Issued, Issuing};
+use crate::issuing::{self, Delivery, Issued, Issuing};
 use crate::pieces;
+use crate::progress;
+use crate::public_bundles;
+use crate::requested::{refuse_keys, requested_key};
 use crate::run::Run;
 use crate::settings::{self, Settings, word};
 use crate::steps::{self, Steps};
@@ -30,7 +33,7 @@ use crate::steps::{self, Steps};
 /// Hosts issued between two visits to the inventory; bounds what waits in memory.
 const BATCH: usize = 256;
 /// From this many hosts on, the steps are not printed one by one.
-const MANY: usize = 6;
+pub const MANY: usize = 6;
 
 /// Runs the command.
 pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
@@ -39,22 +42,25 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
     check_names(&home, &requests)?;
     let mut inventory = home.inventory()?;
     refuse_issued(&inventory, &requests)?;
+    refuse_keys(&inventory, &requests)?;
     let (authority, admins) = home.authority(&run.secrets, run.now)?;
-    let proof = match admins {
-        AdminKeys::Identities(identities) => identities,
-        AdminKeys::Passphrase(passphrase) => home.wrapped_identity(&run.secrets, &passphrase)?,
-    };
+    let proof = home.proof(&run.secrets, admins)?;
 
     let mut change = inventory.change()?;
     disk::settle(&home.root, |id| Ok(change.published(id)?))?;
     // Again, now that nobody else can issue; and relayca.toml as it is now.
     refuse_issued(&*change, &requests)?;
+    refuse_keys(&*change, &requests)?;
     home = Home::at(home.root)?;
     change_settings(&mut home, &requests)?;
+    let authorities = Authorities::of(&*change)?;
+    authorities.still_active(authority.certificate())?;
+    let trusted = authorities.trusted();
     let staged = Staged::begin(&home.root, new_id()?)?;
     let prompt = run.secrets.prompt();
     let issuing = Issuing {
         authority: &authority,
+        trusted: &trusted,
         settings: &home.settings,
         proof: Some(&proof).filter(|proof| proof.native_only()),
         prompt: &prompt,
@@ -72,20 +78,10 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
             was.as_bytes(),
         )?;
     }
-    let map = map(&home.settings, &*change, run.now)?;
-    put_public_pieces(run, &home, &*change, &authority, &map, &staged)?;
+    let map = pieces::map_now(&home.settings, &*change, run.now)?;
+    public_bundles::put_relays(&run.printer, &home, &*change, &trusted, &map, &staged)?;
     home.commit(change, staged, run.now)?;
     report(run, &home, &requests, &issued, &map)
-}
-
-/// Who may relay as the inventory stands.
-fn map(
-    settings: &Settings,
-    inventory: &dyn Change,
-    now: time::OffsetDateTime,
-) -> Result<FingerprintMap, Failure> {
-    let listed = pieces::listed(inventory, now)?;
-    pieces::map_of(&listed, settings.digest, settings.pin)
 }
 
 /// The hosts asked for, with the options of the command line.
@@ -149,6 +145,13 @@ fn requests(run: &Run, home: &Home, arguments: &Issue) -> Result<Vec<HostRequest
         }
     }
     hosts::refuse_duplicates(&requests)?;
+    if let Some(file) = &arguments.csr {
+        let [only] = requests.as_mut_slice() else {
+            return Err(Failure::usage("--csr is for one host")
+                .hint("issue one host with each certificate request"));
+        };
+        only.public_key = Some(requested_key(run, &only.host, file)?);
+    }
     Ok(requests)
 }
 
@@ -159,13 +162,28 @@ fn check_names(home: &Home, requests: &[HostRequest]) -> Result<(), Failure> {
         let names = std::iter::once(relayca_ca::AltName::Dns(request.host.clone()))
             .chain(request.alt_names.iter().cloned());
         for name in names {
-            if !ca.permits(&name) {
-                return Err(Failure::new(format!("`{name}` lies outside the domain `{}` that this CA may certify", home.settings.domain))
-                    .hint("only `relayca init --permit NAME|IP` widens what a CA may certify, when it is made"));
+            if !home.may_name(&ca, &name) {
+                return Err(outside(home, &ca, &name));
             }
         }
     }
     Ok(())
+}
+
+/// The refusal of a name that is not this authority's to certify.
+pub fn outside(home: &Home, ca: &Certificate, name: &AltName) -> Failure {
+    let domain = &home.settings.domain;
+    let failure = Failure::new(format!(
+        "`{name}` lies outside the domain `{domain}` that this CA may certify"
+    ));
+    if ca.permits(name) {
+        // Made elsewhere, it is kept to its domain by relayca alone.
+        return failure.hint(
+            "beside the domain only relays are certified: write it into `relays` in relayca.toml, if it is one",
+        );
+    }
+    failure
+        .hint("what a CA may certify is set when it is made: `relayca init --permit NAME|IP`, or a new one by `relayca rollover prepare --permit NAME|IP`")
 }
 
 /// A relay that relayca.toml does not name yet is added there, and senders are bound; gives the new text.
@@ -223,13 +241,9 @@ fn refuse_issued(
         let Some(host) = inventory.host(name)? else {
             continue;
         };
-        let filter = Filter {
-            host: Some(host.name.clone()),
-            ..Filter::default()
-        };
         return Err(has_one(
             &host,
-            inventory.certificates(&filter)?.pop().as_ref(),
+            public_bundles::of_host(inventory, name)?.last(),
         ));
     }
     Ok(())
@@ -259,7 +273,8 @@ fn has_one(host: &Host, newest: Option<&CertificateRecord>) -> Failure {
     .hint(hint)
 }
 
-fn new_id() -> Result<String, Failure> {
+/// The ID of a staged transaction.
+pub fn new_id() -> Result<String, Failure> {
     Ok(relayca_ca::Serial::random()?.to_string())
 }
 
@@ -274,7 +289,7 @@ fn issue_all(
     let put = |path: &str, content: &[u8], mode: u32| staged.put(path, content, mode);
     // Only a relay's bundle has it.
     let map = if requests.iter().any(|request| request.relay.is_some()) {
-        map(issuing.settings, change, run.now)?
+        pieces::map_now(issuing.settings, change, run.now)?
     } else {
         pieces::map_of(&[], issuing.settings.digest, issuing.settings.pin)?
     };
@@ -287,7 +302,7 @@ fn issue_all(
         enter_issued(change, &issued, run.now)?;
         return Ok(vec![issued]);
     }
-    let progress = progress(run, requests.len());
+    let progress = progress::bar(run, requests.len(), "issuing", "hosts");
     let mut all: Vec<Issued> = Vec::with_capacity(requests.len());
     let mut entered = 0;
     for batch in requests.chunks(BATCH) {
@@ -314,60 +329,6 @@ fn issue_all(
     Ok(all)
 }
 
-fn progress(run: &Run, hosts: usize) -> ProgressBar {
-    let target = if hosts >= 50 && !run.printer.quiet {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(hosts as u64), target);
-    if let Ok(style) =
-        ProgressStyle::with_template("relayca: issuing {bar:32} {pos}/{len} hosts, {eta} left")
-    {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// What each relay may know anew: the map above all. No key is in it.
-fn put_public_pieces(
-    run: &Run,
-    home: &Home,
-    inventory: &dyn Change,
-    authority: &Authority,
-    map: &FingerprintMap,
-    staged: &Staged,
-) -> Result<(), Failure> {
-    for relay in &home.settings.relays {
-        let filter = Filter {
-            host: Some(relay.name.to_string()),
-            role: Some("relay".into()),
-            state: Some(State::Live),
-            ..Filter::default()
-        };
-        let Some(record) = inventory.certificates(&filter)?.pop() else {
-            run.printer.warning(&format!(
-                "relay {} in relayca.toml has no certificate",
-                relay.name
-            ));
-            run.printer
-                .hint(&format!("relayca issue --relay {}", relay.text()));
-            continue;
-        };
-        let certificate = relayca_ca::Certificate::from_der(&record.certificate_der)?;
-        let entries = pieces::relay_entries(
-            &home.settings,
-            &certificate,
-            authority.certificate(),
-            relay,
-            map,
-        )?;
-        let archive = relayca_bundle::pack(&entries, issuing::mtime(&certificate))?;
-        staged.put(&Home::public_bundle(&relay.name), &archive, pieces::PRIVATE)?;
-    }
-    Ok(())
-}
-
 fn report(
     run: &Run,
     home: &Home,
@@ -386,7 +347,7 @@ fn report(
     } else {
         let mut steps = Steps::default();
         if !relays_issued {
-            relay_steps(&mut steps, home, map)?;
+            steps::relays(&mut steps, home, map)?;
         }
         if issued.len() < MANY {
             for issued in issued {
@@ -413,29 +374,10 @@ fn snippet_of(home: &Home, issued: &Issued) -> Result<Snippet, Failure> {
     }
 }
 
-/// The relays first: until they know the host, its mail waits.
-fn relay_steps(steps: &mut Steps, home: &Home, map: &FingerprintMap) -> Result<(), Failure> {
-    let bindings = pieces::bindings(&home.settings);
-    for relay in &home.settings.relays {
-        steps::map(steps, home, relay, map, &bindings)?;
-        if !bindings.is_empty() {
-            let snippet =
-                pieces::relay_snippet(&home.settings, relay, bindings.clone(), RelayStyle::Block)?;
-            steps::settings_block(
-                steps,
-                &relay.name,
-                "the service, which now binds senders",
-                &snippet.script,
-            );
-        }
-    }
-    Ok(())
-}
-
 fn host_steps(steps: &mut Steps, home: &Home, issued: &Issued) -> Result<(), Failure> {
     let snippet = snippet_of(home, issued)?;
-    steps::send(steps, home, &issued.host, issued.key_file.is_none());
-    steps::unpack(steps, &home.settings, &issued.host, issued.key_file);
+    steps::send(steps, home, &issued.host, issued.delivery);
+    steps::unpack(steps, &home.settings, &issued.host, issued.delivery);
     let what = if home.settings.relay(&issued.host).is_some() {
         "the relay's service"
     } else {
@@ -466,10 +408,12 @@ fn notes(run: &Run, home: &Home, issued: &[Issued], relays: bool) {
             only.certificate.serial(),
             dates::day(only.certificate.not_after())
         ));
-        printer.note(&format!(
-            "its sealed bundle: {}",
-            home.path(&Home::bundle(&only.host)).display()
-        ));
+        let kind = if only.delivery == Delivery::Public {
+            "its files, without a key"
+        } else {
+            "its sealed bundle"
+        };
+        printer.note(&format!("{kind}: {}", bundle_path(home, only).display()));
     } else if let Some(first) = issued
         .iter()
         .map(|issued| issued.certificate.not_after())
@@ -503,9 +447,17 @@ pub fn issued_json(home: &Home, issued: &Issued, snippet: &Snippet) -> Value {
         "not_before": dates::stamp(certificate.not_before()),
         "not_after": dates::stamp(certificate.not_after()),
         "fingerprint": relayca_fingerprint::fingerprint(home.settings.digest, certificate.spki_der()).to_string(),
-        "bundle": home.path(&Home::bundle(&issued.host)),
-        "passphrase_file": issued.key_file.is_none().then(|| home.path(&Home::bundle_passphrase(&issued.host))),
+        "bundle": bundle_path(home, issued),
+        "passphrase_file": (issued.delivery == Delivery::ByPassphrase).then(|| home.path(&Home::bundle_passphrase(&issued.host))),
         "snippet": snippet_json(snippet),
+    })
+}
+
+/// The bundle that a host gets.
+pub fn bundle_path(home: &Home, issued: &Issued) -> PathBuf {
+    home.path(&match issued.delivery {
+        Delivery::Public => Home::public_bundle(&issued.host),
+        Delivery::ByPassphrase | Delivery::ToKey(_) => Home::bundle(&issued.host),
     })
 }
 

@@ -7,7 +7,7 @@ use relayca_ca::HostName;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::passphrase::bundle_passphrase;
+use super::passphrase::sealed_passphrase;
 use crate::cli::Open;
 use crate::disk::{self, NewDirectory};
 use crate::failure::Failure;
@@ -43,7 +43,7 @@ fn open_archive(run: &Run, path: &Path, content: &[u8]) -> Result<Zeroizing<Vec<
     let named = |error: relayca_bundle::OpenError| Failure::from(error).within(path.display());
     if relayca_bundle::sealed_with_passphrase(content).map_err(named)? {
         let passphrase = match of_authority(run, path) {
-            Some((home, host)) => bundle_passphrase(run, &home, &host)?,
+            Some((home, sealed)) => sealed_passphrase(run, &home, &sealed)?,
             None => run.secrets.passphrase(&path.display().to_string())?,
         };
         return relayca_bundle::open(content, &OpenWith::Passphrase(&passphrase)).map_err(named);
@@ -58,19 +58,23 @@ fn open_archive(run: &Run, path: &Path, content: &[u8]) -> Result<Zeroizing<Vec<
     relayca_bundle::open(content, &OpenWith::Identities(&identities)).map_err(named)
 }
 
-/// A bundle that lies in its authority: the admin's keys open its passphrase.
-fn of_authority(run: &Run, path: &Path) -> Option<(Home, HostName)> {
+/// A bundle that lies in its authority, also one of an old key: the admin's keys open its passphrase, in the file named
+/// beside it.
+fn of_authority(run: &Run, path: &Path) -> Option<(Home, String)> {
     let path = path.canonicalize().ok()?;
-    let root = path
-        .parent()
-        .filter(|parent| parent.ends_with("bundles"))?
-        .parent()?;
-    let home = Home::at(root.to_owned()).ok()?;
-    let host = host_of(&path).ok()?;
+    let name = path.file_name()?.to_str()?.strip_suffix(".tar.age")?;
+    let bundles = path
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .find(|parent| parent.ends_with("bundles"))?;
+    let home = Home::at(bundles.parent()?.to_owned()).ok()?;
+    let beside = path.with_file_name(format!("{name}.passphrase.age"));
+    let relative = beside.strip_prefix(bundles.parent()?).ok()?.to_str()?;
     // With a passphrase file at hand the user means the bundle's own, unless the authority has one.
-    let own = home.path(&Home::bundle_passphrase(&host)).exists();
+    let own = beside.exists();
     (own && (!run.secrets.has_passphrase() || home.path(crate::home::ADMIN_IDENTITY).exists()))
-        .then_some((home, host))
+        .then(|| (home, relative.to_owned()))
 }
 
 fn host_of(path: &Path) -> Result<HostName, Failure> {

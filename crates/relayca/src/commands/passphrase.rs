@@ -42,6 +42,14 @@ pub fn bundle_passphrase(
 ) -> Result<relayca_bundle::Passphrase, Failure> {
     let relative = Home::bundle_passphrase(host);
     let path = home.path(&relative);
+    if !home.path(&Home::bundle(host)).exists() {
+        return Err(Failure::new(format!(
+            "`{host}` has no sealed bundle: its key was made on the host and lies there alone"
+        ))
+        .hint(format!(
+            "`relayca bundle {host}` writes its files, without a key, and no passphrase is needed"
+        )));
+    }
     if !path.exists() {
         return Err(Failure::new(format!(
             "the bundle of `{host}` has no passphrase: it is sealed to a key of that host"
@@ -50,7 +58,17 @@ pub fn bundle_passphrase(
             "on {host}: age -d -i /etc/ssh/ssh_host_ed25519_key {host}.tar.age"
         )));
     }
-    let sealed = home.read(&relative)?;
+    sealed_passphrase(run, home, &relative)
+}
+
+/// The passphrase in a file of the authority that is sealed to the admins.
+pub fn sealed_passphrase(
+    run: &Run,
+    home: &Home,
+    relative: &str,
+) -> Result<relayca_bundle::Passphrase, Failure> {
+    let path = home.path(relative);
+    let sealed = home.read(relative)?;
     let identities = home.admin_identities(&run.secrets)?;
     let opened = relayca_bundle::open(&sealed, &OpenWith::Identities(&identities))
         .map_err(|error| Failure::from(error).within(path.display()))?;

@@ -5,7 +5,7 @@ use relayca_fingerprint::{Digest, fingerprint};
 use relayca_inventory::{CertificateRecord, Event, Filter, Records};
 use serde_json::{Value, json};
 
-use super::list::{record_json, state};
+use super::list::{Today, phase, record_json, state};
 use crate::cli::Show;
 use crate::dates;
 use crate::disk;
@@ -85,14 +85,14 @@ fn show(
     inventory: &impl Records,
     records: &[CertificateRecord],
 ) -> Result<(), Failure> {
-    let now = dates::stamp(run.now);
+    let today = Today::of(inventory, run.now)?;
     let events = events_of(inventory, records)?;
     if run.printer.json {
         let certificates = records
             .iter()
             .map(|record| {
                 let certificate = Certificate::from_der(&record.certificate_der)?;
-                let mut value = record_json(record, &now);
+                let mut value = record_json(record, &today);
                 value["subject"] = json!(certificate.subject());
                 value["names"] = json!(
                     certificate
@@ -115,7 +115,10 @@ fn show(
         let certificate = Certificate::from_der(&record.certificate_der)?;
         describe(&mut text, &certificate, home.settings.digest);
         line(&mut text, "role", &record.role);
-        line(&mut text, "state", state(record, &now));
+        line(&mut text, "state", state(record, &today));
+        if let Some(phase) = phase(record, &today) {
+            line(&mut text, "phase", phase.as_str());
+        }
         line(&mut text, "issued", &record.issued_at);
         if let Ok(host) = HostName::parse(&record.host) {
             let bundle = home.path(&Home::bundle(&host));

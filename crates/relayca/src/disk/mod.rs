@@ -3,11 +3,13 @@
 //! In: bytes, a mode and a path below a directory. Out: files that are whole or absent. It refuses to
 //! know what the bytes are.
 //!
-//! A change to an authority goes through [`Staged`], a new directory through [`NewDirectory`]; both are told of
-//! interrupts by [`remove_unfinished`]. Here is what they share, and reading.
+//! A change to an authority goes through [`Staged`], a new directory through [`NewDirectory`], a large file through
+//! [`NewFile`]; all are told of interrupts by [`remove_unfinished`]. Here is what they share, and reading.
 
 mod new_directory;
+mod new_file;
 mod staged;
+mod staged_names;
 mod unfinished;
 
 use std::fs::{self, File, OpenOptions};
@@ -20,8 +22,10 @@ use zeroize::Zeroizing;
 use crate::failure::Failure;
 
 pub use new_directory::{NewDirectory, refuse_existing};
+pub use new_file::{NewFile, refuse_existing_file};
 pub use staged::{Staged, UNMERGED, settle, staged};
 pub use unfinished::remove_unfinished;
+use unfinished::unfinished;
 
 /// Past this many files one flush of the file system is cheaper than one a file.
 const FLUSH_ALL_FROM: usize = 16;
@@ -30,11 +34,102 @@ const FLUSH_ALL_FROM: usize = 16;
 pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
     write_exclusive(path, content, mode).map_err(|error| Failure::io("write", path, &error))?;
     sync(path)?;
-    sync(
-        path.parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new(".")),
-    )
+    sync(above(path))
+}
+
+/// Writes several new files: all of them, or none where one exists or cannot be written, or the user interrupts.
+pub fn write_all_new(files: &[(&Path, &[u8], u32)]) -> Result<(), Failure> {
+    let mut written: Vec<&Path> = Vec::new();
+    let mut result = Ok(());
+    for (path, content, mode) in files {
+        result = new_file_of_ours(path, *mode).and_then(|mut file| {
+            written.push(path);
+            file.write_all(content)
+                .and_then(|()| file.sync_all())
+                .map_err(|error| Failure::io("write", path, &error))
+        });
+        if result.is_err() {
+            break;
+        }
+    }
+    let kept = result
+        .and_then(|()| written.iter().try_for_each(|path| sync(above(path))))
+        // One moment decides: an interrupt before it takes away all of them.
+        .and_then(|()| unfinished::keep_all(&written));
+    if kept.is_err() {
+        for path in &written {
+            unfinished(|paths| paths.retain(|other| other != path));
+            let _ = fs::remove_file(path);
+        }
+    }
+    kept
+}
+
+/// A file that was not there before, and goes again on an interrupt.
+fn new_file_of_ours(path: &Path, mode: u32) -> Result<File, Failure> {
+    // Made and put on the list in one step: an interrupt waits for the list, and after it nothing is made any more.
+    unfinished(|paths| {
+        if unfinished::ended() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)?;
+        paths.push(path.to_owned());
+        Ok(file)
+    })
+    .map_err(|error: io::Error| Failure::io("write", path, &error))
+}
+
+/// The directory that a file is in.
+fn above(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Writes a file whole, new or in the place of an old one, by way of a new one beside it. A link stays, and what it leads to
+/// is replaced.
+pub fn replace_file(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
+    let found = match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            return Err(
+                Failure::new(format!("`{}` is not a plain file", path.display()))
+                    .hint("name a file that is to be made or replaced"),
+            );
+        }
+        Ok(_) => fs::canonicalize(path).map_err(|error| Failure::io("find", path, &error))?,
+        Err(_) => path.to_owned(),
+    };
+    let path = found.as_path();
+    let name = path.file_name().ok_or_else(|| {
+        Failure::usage(format!("`{}` is not a file", path.display())).hint("name a file")
+    })?;
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}.new", relayca_ca::Serial::random()?));
+    let beside = path.with_file_name(beside);
+    let mut file = new_file_of_ours(&beside, mode)?;
+    let written = file
+        .write_all(content)
+        .and_then(|()| file.sync_all())
+        .map_err(|error| Failure::io("write", &beside, &error));
+    let written = written.and_then(|()| {
+        fs::rename(&beside, path).map_err(|error| Failure::io("put in place", path, &error))?;
+        sync(above(path))
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    unfinished(|paths| paths.retain(|other| *other != beside));
+    written
+}
+
+/// Makes a directory for its owner alone; one that exists is left as it is.
+pub fn make_private(path: &Path) -> Result<(), Failure> {
+    make_directory(path).map(|_| ())
 }
 
 /// Reads a file of at most `limit` bytes; what is read is wiped when dropped.

@@ -4,7 +4,7 @@
 //! anything.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -77,6 +77,41 @@ impl NewDirectory {
     /// Writes a file at `relative`.
     pub fn put(&self, relative: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
         write_below(&self.building, relative, content, mode)?;
+        self.written.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes a directory at `relative`, for the owner alone.
+    pub fn make(&self, relative: &str) -> Result<(), Failure> {
+        let relative = going_down(relative)?;
+        make_directory(&self.building.join(relative)).map(drop)
+    }
+
+    /// Writes a file at `relative` as its content comes. Its directory must be there.
+    pub fn put_from(
+        &self,
+        relative: &str,
+        content: &mut dyn Read,
+        mode: u32,
+    ) -> Result<(), Failure> {
+        let path = self.building.join(going_down(relative)?);
+        let failed = |error: io::Error| Failure::io("write", &path, &error);
+        let mut file = write_exclusive(&path, b"", mode).map_err(failed)?;
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let count = match content.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Of the content, not of this file: whoever reads it knows more.
+                Err(error) => {
+                    return Err(Failure::new(format!("cannot read `{relative}`: {error}")));
+                }
+                Ok(count) => count,
+            };
+            if count == 0 {
+                break;
+            }
+            file.write_all(&buffer[..count]).map_err(failed)?;
+        }
         self.written.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -196,19 +231,21 @@ fn clear_leavings(parent: &Path, name: &str) {
     }
 }
 
-/// `relative` may only go down.
-fn write_below(base: &Path, relative: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
-    let relative = Path::new(relative);
-    if !relative
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)))
-    {
-        return Err(Failure::new(format!(
-            "`{}` leads out of its directory",
-            relative.display()
-        )));
+/// Refuses a path that leads anywhere but down.
+fn going_down(relative: &str) -> Result<&Path, Failure> {
+    let path = Path::new(relative);
+    let down = |part| matches!(part, Component::Normal(_));
+    if path.components().all(down) {
+        Ok(path)
+    } else {
+        Err(Failure::new(format!(
+            "`{relative}` leads out of its directory"
+        )))
     }
-    let path = base.join(relative);
+}
+
+fn write_below(base: &Path, relative: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
+    let path = base.join(going_down(relative)?);
     match write_exclusive(&path, content, mode) {
         // Its directory is missing once; asking first would ask once a file.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

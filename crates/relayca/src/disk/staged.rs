@@ -14,18 +14,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::staged_names::{place_of, staged_name};
 use super::unfinished::{GOING, keep, unfinished};
 use super::{FLUSH_ALL_FROM, flush_file_system, make_directory, sync, write_exclusive};
 use crate::failure::Failure;
 
 /// Where an authority keeps what is not yet in place.
 const STAGED: &str = "staged";
-/// Where a staged file goes that has a plain name: the longest hosts' files leave no room for more in it.
-const BUNDLES: &str = "bundles/";
-/// Begins the name of any other staged file, and stands for `/` in it. No name of ours has one: host names cannot.
-const SLASH: char = ',';
 /// Ends the name of a copy of what is to be replaced.
 const WAS: &str = "~was";
+/// Ends the name of a note that says which file is to go.
+const GOES: &str = "~goes";
 /// Ends the name of a file that could not take its place, because the one there was edited meanwhile.
 pub const UNMERGED: &str = ".unmerged";
 
@@ -95,6 +94,11 @@ impl Staged {
         self.put(relative, content, mode)
     }
 
+    /// Takes away the file at `relative`, when the rest is put in place. One that is not there is fine.
+    pub fn remove(&self, relative: &str) -> Result<(), Failure> {
+        self.put(&format!("{relative}{GOES}"), b"", 0o600)
+    }
+
     /// Brings everything to the disk: after this the inventory may commit.
     pub fn flush(&self) -> Result<(), Failure> {
         match &*self.written.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -139,32 +143,6 @@ impl Drop for Staged {
             let _ = fs::remove_dir_all(&self.directory);
         }
     }
-}
-
-/// The name under `staged/ID` of a file that will be at `relative`, which may only go down.
-fn staged_name(relative: &str) -> Result<String, Failure> {
-    let goes_down = relative
-        .split('/')
-        .all(|part| !matches!(part, "" | "." | ".."));
-    if !goes_down || relative.contains([SLASH, '\0']) {
-        return Err(Failure::new(format!(
-            "`{relative}` is not a path below the authority, or has a comma"
-        )));
-    }
-    Ok(match relative.strip_prefix(BUNDLES) {
-        Some(name) if !name.contains('/') => name.to_owned(),
-        _ => format!("/{relative}").replace('/', &SLASH.to_string()),
-    })
-}
-
-/// Where the file of this name under `staged/ID` will be; `None` for a name that [`staged_name`] does not give.
-fn place_of(name: &str) -> Option<String> {
-    let relative = match name.strip_prefix(SLASH) {
-        Some(rest) => rest.replace(SLASH, "/"),
-        None => format!("{BUNDLES}{name}"),
-    };
-    let ours = staged_name(&relative).is_ok_and(|again| again == name);
-    ours.then_some(relative)
 }
 
 /// Finishes or takes back what earlier processes left under `staged`. `committed` asks the inventory.
@@ -240,6 +218,10 @@ fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
         if relative.ends_with(WAS) {
             continue;
         }
+        if let Some(going) = relative.strip_suffix(GOES) {
+            remove(root, going, &from, &mut touched)?;
+            continue;
+        }
         let mut target = root.join(&relative);
         let mut was = name.clone();
         was.push(WAS);
@@ -273,6 +255,33 @@ fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Takes a file away by moving it over the note that says so: where another process finished this, and the note is gone,
+/// nothing more is taken away, as a later change may have put a new file there. A directory further down goes with its last file.
+fn remove(
+    root: &Path,
+    relative: &str,
+    note: &Path,
+    touched: &mut BTreeSet<PathBuf>,
+) -> Result<(), Failure> {
+    let target = root.join(relative);
+    match fs::rename(&target, note) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Failure::io("remove", &target, &error)),
+        Ok(()) => {}
+    }
+    let Some(parent) = target.parent() else {
+        return Ok(());
+    };
+    let own_directory = relative.split('/').count() > 2;
+    if own_directory && fs::remove_dir(parent).is_ok() {
+        touched.remove(parent);
+        touched.extend(parent.parent().map(Path::to_owned));
+    } else {
+        touched.insert(parent.to_owned());
+    }
+    Ok(())
+}
+
 /// Whether the file at `target` is another than the one that was to be replaced.
 fn edited(was: &Path, target: &Path) -> bool {
     match (fs::read(was), fs::read(target)) {
@@ -286,6 +295,58 @@ fn edited(was: &Path, target: &Path) -> bool {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_that_is_to_go_stays_until_the_rest_is_published() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("old"), "old").unwrap();
+        let staged = Staged::begin(root.path(), "a1".into()).unwrap();
+        staged.put("new", b"new", 0o600).unwrap();
+        staged.remove("old").unwrap();
+        staged.remove("bundles/never-was").unwrap();
+        assert!(root.path().join("old").exists());
+        drop(staged);
+        assert!(root.path().join("old").exists(), "given up, nothing goes");
+
+        let staged = Staged::begin(root.path(), "a2".into()).unwrap();
+        staged.put("new", b"new", 0o600).unwrap();
+        staged.remove("old").unwrap();
+        staged.flush().unwrap();
+        staged.publish().unwrap();
+        assert!(root.path().join("new").exists());
+        assert!(!root.path().join("old").exists());
+    }
+
+    #[test]
+    fn the_last_file_to_go_takes_its_directory_along_unless_it_is_one_of_ours() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["ca/0a/one", "ca/0a/two", "bundles/three"] {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, name).unwrap();
+        }
+        let staged = Staged::begin(root.path(), "a1".into()).unwrap();
+        staged.put("ca/one", b"ca/0a/one", 0o600).unwrap();
+        for name in ["ca/0a/one", "ca/0a/two", "bundles/three"] {
+            staged.remove(name).unwrap();
+        }
+        staged.flush().unwrap();
+        staged.publish().unwrap();
+        assert!(root.path().join("ca/one").exists());
+        assert!(!root.path().join("ca/0a").exists());
+        assert!(!root.path().join("bundles/three").exists());
+        assert!(root.path().join("bundles").exists(), "made once for all");
+    }
+
+    #[test]
+    fn what_another_process_took_away_is_not_taken_away_again() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("old"), "put there by a later change").unwrap();
+        // The other process finished and removed the directory with the note.
+        let note = root.path().join(STAGED).join("a1").join(",old~goes");
+        remove(root.path(), "old", &note, &mut BTreeSet::new()).unwrap();
+        assert!(root.path().join("old").exists());
+    }
 
     #[test]
     fn a_staged_file_appears_only_when_published() {
@@ -367,24 +428,6 @@ mod tests {
         let bundles = fs::read_dir(root.path().join("bundles")).unwrap();
         assert_eq!(bundles.count(), 3 * FLUSH_ALL_FROM);
         assert_eq!(fs::read(root.path().join("relayca.toml")).unwrap(), b"2");
-    }
-
-    #[test]
-    fn each_name_comes_back_and_no_other_leads_anywhere() {
-        for (relative, name) in [
-            ("bundles/a.tar.age", "a.tar.age"),
-            ("relayca.toml", ",relayca.toml"),
-            ("ca/ca.crt.pem", ",ca,ca.crt.pem"),
-            ("bundles/a/b", ",bundles,a,b"),
-        ] {
-            assert_eq!(staged_name(relative).unwrap(), name);
-            assert_eq!(place_of(name).as_deref(), Some(relative));
-        }
-        for bad in ["..", ",..,x", ",", ",,x", "a,b", ",bundles,a", ""] {
-            assert_eq!(place_of(bad), None, "{bad}");
-        }
-        let longest = "h".repeat(255);
-        assert_eq!(staged_name(&format!("bundles/{longest}")).unwrap(), longest);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::failure::Failure;
 
@@ -13,6 +14,14 @@ pub(super) const GOING: &str = ".going";
 
 /// What to take away when the user interrupts.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Set with the list in hand, once it was worked off.
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Whether what is made from now on would stay.
+pub(super) fn ended() -> bool {
+    ENDED.load(Ordering::SeqCst)
+}
 
 pub(super) fn unfinished<T>(change: impl FnOnce(&mut Vec<PathBuf>) -> T) -> T {
     change(
@@ -36,9 +45,28 @@ pub(super) fn keep(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Takes all of these off the list in one step, likewise.
+pub(super) fn keep_all(several: &[&Path]) -> Result<(), Failure> {
+    let all = unfinished(|paths| {
+        let all = several
+            .iter()
+            .all(|one| paths.iter().any(|path| path == one));
+        if all {
+            paths.retain(|path| several.iter().all(|one| path != one));
+        }
+        all
+    });
+    if all {
+        Ok(())
+    } else {
+        Err(Failure::new("interrupted; nothing was changed"))
+    }
+}
+
 /// Removes what this process has begun and not committed. For the signal thread, just before exit.
 pub fn remove_unfinished() {
     unfinished(|paths| {
+        ENDED.store(true, Ordering::SeqCst);
         for path in paths.drain(..) {
             // Other threads may be writing into it still: out of their way first.
             let mut going = path.clone().into_os_string();
@@ -49,7 +77,9 @@ pub fn remove_unfinished() {
             } else {
                 path
             };
-            let _ = fs::remove_dir_all(path);
+            if fs::remove_dir_all(&path).is_err() {
+                let _ = fs::remove_file(path);
+            }
         }
     });
 }

@@ -41,7 +41,8 @@ domain = \"{domain}\"
 # Where the mail hosts send to, HOST:PORT or ADDRESS:PORT, the preferred one first.
 relays = {relays}
 
-# Who can open what relayca seals for the admins (age and SSH public keys).
+# Who can open what relayca seals for the admins (age and SSH public keys). Change them with
+# `relayca passwd`: it seals anew what there is, while an edit here is only for what comes.
 recipients = {recipients}
 
 # Identity files tried when a command is not given -i.
@@ -115,8 +116,77 @@ pub fn with_senders(text: &str, host: &HostName, senders: &[String]) -> Result<S
     Ok(document.to_string())
 }
 
+/// relayca.toml with these recipients and no others; those that stay keep their place and comment.
+pub fn with_recipients(text: &str, recipients: &[Recipient]) -> Result<String, Failure> {
+    let mut document = editable(text)?;
+    let list = document
+        .entry("recipients")
+        .or_insert(toml_edit::value(toml_edit::Array::new()))
+        .as_array_mut()
+        .ok_or_else(|| {
+            Failure::new("`recipients` in relayca.toml is not a list")
+                .hint("write recipients = [\"age1...\"]")
+        })?;
+    let mut wanted: Vec<&Recipient> = recipients.iter().collect();
+    // By what they mean: an SSH key is written with a comment, perhaps.
+    list.retain(|written| {
+        let found = written
+            .as_str()
+            .and_then(|text| Recipient::parse(text).ok())
+            .and_then(|written| wanted.iter().position(|one| **one == written));
+        match found {
+            Some(at) => {
+                wanted.remove(at);
+                true
+            }
+            None => false,
+        }
+    });
+    for recipient in wanted {
+        list.push(recipient.text());
+    }
+    Ok(document.to_string())
+}
+
 fn editable(text: &str) -> Result<toml_edit::DocumentMut, Failure> {
     text.parse().map_err(|error: toml_edit::TomlError| {
         Failure::new(format!("relayca.toml: {}", error.message()))
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use relayca_bundle::generate_identity;
+
+    #[test]
+    fn recipients_change_and_comments_stay() {
+        let [one, two, three] = [(); 3].map(|()| generate_identity().1);
+        let text = format!(
+            "# mine\ndomain = \"example.org\" # ours\nrecipients = [\n  # Anna\n  \"{one}\",\n  # Berta\n  \"{two}\",\n]\n[map] # last\npin = \"both\"\n"
+        );
+        let changed = with_recipients(&text, &[one.clone(), three.clone()]).unwrap();
+        for kept in [
+            "# mine",
+            "# ours",
+            "# Anna",
+            "[map] # last",
+            one.text(),
+            three.text(),
+        ] {
+            assert!(changed.contains(kept), "{kept}: {changed}");
+        }
+        assert!(!changed.contains(two.text()), "{changed}");
+        assert_eq!(
+            with_recipients(&text, &[two.clone(), one.clone()]).unwrap(),
+            text
+        );
+        let settings = super::super::Settings::parse(&changed, std::path::Path::new("t")).unwrap();
+        assert_eq!(settings.recipients, [one, three]);
+        // Where nobody wrote the key, it comes before the tables.
+        let bare = with_recipients("domain = \"example.org\"\n[map]\n", &[two]).unwrap();
+        super::super::Settings::parse(&bare, std::path::Path::new("t")).unwrap();
+        assert!(with_recipients("recipients = 1\n", &[]).is_err());
+    }
 }

@@ -19,7 +19,7 @@ use relayca_postfix::{Refusal, Style};
 use self::file::{HostFile, SettingsFile};
 use crate::failure::{FAILED, Failure};
 
-pub use edit::{render, with_relay, with_senders};
+pub use edit::{render, with_recipients, with_relay, with_senders};
 pub use relay::Relay;
 
 /// Days that a leaf certificate is valid: Apple caps private roots' server certificates at 825.
@@ -170,6 +170,11 @@ impl Settings {
         self.hosts
             .iter()
             .filter_map(|(name, host)| Some((name.as_str(), host.senders.as_deref()?)))
+    }
+
+    /// All hosts that have a section of their own.
+    pub fn host_sections(&self) -> impl Iterator<Item = &str> {
+        self.hosts.keys().map(String::as_str)
     }
 
     /// The relay whose certificate is called `name`.

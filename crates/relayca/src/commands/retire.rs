@@ -1,0 +1,126 @@
+//! `relayca retire`: takes superseded certificates out of use.
+//!
+//! In: hosts that use their new certificates, or `--due`. Out: only the newest live certificate of each stays; the map without
+//! the others. Nothing is deleted: a retired certificate stays in the inventory.
+
+use relayca_inventory::{CertificateRecord, Inventory, NewEvent, Records, State};
+use serde_json::json;
+
+use super::issue::new_id;
+use super::snippet::known_host;
+use crate::authorities::Authorities;
+use crate::cli::Retire;
+use crate::dates;
+use crate::disk::{self, Staged};
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::pieces;
+use crate::public_bundles;
+use crate::run::Run;
+use crate::steps::{self, Steps};
+
+/// Runs the command.
+pub fn run(run: &Run, arguments: &Retire) -> Result<(), Failure> {
+    let mut home = run.home(arguments.hosts.first().map(String::as_str))?;
+    let mut inventory = home.inventory()?;
+    let mut change = inventory.change()?;
+    disk::settle(&home.root, |id| Ok(change.published(id)?))?;
+    home = Home::at(home.root)?;
+    let superseded = superseded(run, &home, &*change, arguments)?;
+    if superseded.is_empty() {
+        if run.printer.json {
+            let map = pieces::map_now(&home.settings, &*change, run.now)?;
+            run.printer
+                .json(&json!({ "retired": [], "map_entries": map.entries().len() }))?;
+        }
+        run.printer.note(
+            "nothing to retire: each host has one live certificate, or its time has not come",
+        );
+        return Ok(());
+    }
+    let before = pieces::map_of(
+        &pieces::live(&*change, run.now)?,
+        home.settings.digest,
+        home.settings.pin,
+    )?;
+    let at = dates::stamp(run.now);
+    for record in &superseded {
+        change.set_state(&record.serial, State::Retired)?;
+        change.record(&NewEvent {
+            at: at.clone(),
+            what: "retire".into(),
+            serial: Some(record.serial.clone()),
+            host: Some(record.host.clone()),
+            detail: None,
+        })?;
+    }
+    let map = pieces::map_now(&home.settings, &*change, run.now)?;
+    let trusted = Authorities::of(&*change)?.trusted();
+    let staged = Staged::begin(&home.root, new_id()?)?;
+    public_bundles::put_relays(&run.printer, &home, &*change, &trusted, &map, &staged)?;
+    home.commit(change, staged, run.now)?;
+
+    let shorter = pieces::fingerprints(&before) != pieces::fingerprints(&map);
+    if run.printer.json {
+        let items: Vec<_> = superseded
+            .iter()
+            .map(|record| json!({ "host": record.host, "serial": record.serial }))
+            .collect();
+        run.printer
+            .json(&json!({ "retired": items, "map_entries": map.entries().len() }))?;
+    } else if shorter {
+        let mut steps = Steps::default();
+        steps::relays(&mut steps, &home, &map)?;
+        run.printer.data(steps.text())?;
+    }
+    for record in &superseded {
+        run.printer.note(&format!(
+            "retired {}, serial {}",
+            record.host, record.serial
+        ));
+    }
+    run.printer.note(if shorter {
+        "next: paste the map on each relay; until then the old keys may still relay"
+    } else {
+        "the relays' maps stay as they are; nothing is left to do"
+    });
+    Ok(())
+}
+
+/// The live certificates that are not their host's newest.
+fn superseded(
+    run: &Run,
+    home: &Home,
+    inventory: &(impl Records + ?Sized),
+    arguments: &Retire,
+) -> Result<Vec<CertificateRecord>, Failure> {
+    if arguments.due {
+        return pieces::due_to_retire(inventory, run.now);
+    }
+    let now = dates::stamp(run.now);
+    let valid = |record: &CertificateRecord| record.not_before <= now && record.not_after >= now;
+    let mut all = Vec::new();
+    for text in &arguments.hosts {
+        let (host, _) = known_host(home, text)?;
+        let mut live = public_bundles::live(inventory, host.as_str())?;
+        let Some(newest) = live.pop() else {
+            return Err(Failure::new(format!("`{host}` has no live certificate"))
+                .hint(format!("`relayca show {host}` tells its history")));
+        };
+        if !valid(&newest)
+            && let Some(older) = live.iter().find(|record| valid(record))
+        {
+            return Err(Failure::new(format!(
+                "the newest certificate of `{host}` ({}) is not valid today, and an older one ({}) is; nothing was retired",
+                newest.serial, older.serial
+            ))
+            .hint(format!(
+                "`relayca renew {host}` first, or look at the clock: retiring the older one would stop its mail"
+            )));
+        }
+        all.extend(live);
+    }
+    all.sort_by(|one, other| one.serial.cmp(&other.serial));
+    all.dedup_by(|one, other| one.serial == other.serial);
+    Ok(all)
+}
