@@ -10,6 +10,7 @@ use age::secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use crate::locked::{LockedFile, LockedSsh};
+use crate::native::NativeIdentity;
 use crate::prompt::{Asked, Prompt, printable};
 use crate::recipient::Recipient;
 use crate::seal::{self, OpenError};
@@ -25,7 +26,7 @@ pub struct Identities {
 
 /// One identity, clear or locked. The order is the order of trying: what asks nobody comes first.
 pub(crate) enum Key {
-    Native(age::x25519::Identity),
+    Native(NativeIdentity),
     Ssh(Box<age::ssh::Identity>, Option<Recipient>),
     LockedSsh(Box<LockedSsh>),
     LockedFile(Box<LockedFile>),
@@ -126,7 +127,7 @@ impl Key {
 
     fn recipients(&self) -> Vec<Recipient> {
         match self {
-            Self::Native(identity) => vec![Recipient::native(identity.to_public())],
+            Self::Native(identity) => vec![identity.recipient().clone()],
             Self::Ssh(_, recipient) => recipient.iter().cloned().collect(),
             Self::LockedSsh(key) => vec![key.recipient().clone()],
             Self::LockedFile(file) => file.recipients(),
@@ -228,7 +229,7 @@ pub(crate) fn parse_lines(
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        if let Ok(native) = line.parse::<age::x25519::Identity>() {
+        if let Some(native) = NativeIdentity::parse(line) {
             keys.push(Key::Native(native));
         } else if let Ok(identity) = line.parse::<age::plugin::Identity>() {
             let plugin = identity.plugin().to_owned();
@@ -307,7 +308,7 @@ fn parse_ssh(text: &str, name: String, prompt: Arc<dyn Prompt>) -> Result<Key, I
 /// Makes a new age identity: the text of its identity file, as `age-keygen` writes it but without a date, and its recipient.
 pub fn generate_identity() -> (Zeroizing<String>, Recipient) {
     let identity = age::x25519::Identity::generate();
-    let recipient = Recipient::native(identity.to_public());
+    let recipient = Recipient::native(&identity.to_public());
     let secret = identity.to_string();
     let mut text = Zeroizing::new(String::with_capacity(256));
     text.push_str("# public key: ");

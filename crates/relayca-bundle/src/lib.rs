@@ -9,6 +9,7 @@ mod archive;
 mod checksums;
 mod identity;
 mod locked;
+mod native;
 mod passphrase;
 mod prompt;
 mod recipient;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use age::ssh::ParseRecipientKeyError;
 
+use crate::native::NativeRecipient;
 use crate::prompt::printable;
 
 /// A public key in text; the largest in use (post-quantum tags) have some 2000 characters.
@@ -24,7 +25,7 @@ pub struct Recipient {
 
 #[derive(Clone)]
 pub(crate) enum RecipientKey {
-    Native(age::x25519::Recipient),
+    Native(NativeRecipient),
     Ssh(age::ssh::Recipient),
     Tag(age::tag::Recipient),
     TagPq(Box<age::tagpq::Recipient>),
@@ -68,7 +69,7 @@ impl Recipient {
             text: shown(text),
             reason,
         };
-        let key = if let Ok(native) = text.parse::<age::x25519::Recipient>() {
+        let key = if let Some(native) = NativeRecipient::parse(text) {
             RecipientKey::Native(native)
         } else if text.starts_with("age1tag1") {
             RecipientKey::Tag(text.parse().map_err(invalid)?)
@@ -123,10 +124,10 @@ impl Recipient {
         })
     }
 
-    pub(crate) fn native(key: age::x25519::Recipient) -> Self {
+    pub(crate) fn native(key: &age::x25519::Recipient) -> Self {
         Self {
             text: key.to_string(),
-            key: RecipientKey::Native(key),
+            key: RecipientKey::Native(NativeRecipient::of(key)),
         }
     }
 

@@ -169,7 +169,12 @@ pub(crate) fn encrypt_error(error: age::EncryptError) -> SealError {
         age::EncryptError::IncompatibleRecipients { .. }
         | age::EncryptError::InvalidRecipientLabels(_)
         | age::EncryptError::MixedRecipientAndPassphrase => SealError::IncompatibleRecipients,
-        // Only plugins do IO before the output begins.
+        // Our own errors, or those of plugins: nobody else does IO before the output begins.
+        age::EncryptError::Io(error) => {
+            error.downcast().unwrap_or_else(|error| SealError::Plugin {
+                message: printable(&error.to_string()),
+            })
+        }
         other => SealError::Plugin {
             message: printable(&other.to_string()),
         },
@@ -322,6 +327,9 @@ pub enum SealError {
     /// Recipients that declare that they do not go together, such as post-quantum ones with others.
     #[error("the recipients cannot be combined")]
     IncompatibleRecipients,
+    /// An X25519 recipient of low order: whatever is sealed to it, anybody could open.
+    #[error("the recipient is no key of anybody: everybody could open what is sealed to it")]
+    WeakRecipient,
     /// A work factor outside 1 to [`MAX_WORK_FACTOR`].
     #[error("the scrypt work factor {work_factor} is not between 1 and {MAX_WORK_FACTOR}")]
     WorkFactor {
@@ -368,6 +376,7 @@ impl SealError {
             Self::Plugin { .. } => {
                 Some("run again with AGEDEBUG=plugin in the environment to see what it says".into())
             }
+            Self::WeakRecipient => Some("leave that recipient out: no `age-keygen` made it".into()),
             Self::WorkFactor { .. } | Self::TooLarge | Self::Randomness | Self::Writing => None,
         }
     }

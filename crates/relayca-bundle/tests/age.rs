@@ -415,3 +415,23 @@ fn recipients_with_anything_wrong_are_refused() {
         assert!(Recipient::parse(&given).is_err(), "{given}");
     }
 }
+
+#[test]
+fn nothing_is_sealed_to_a_recipient_of_low_order() {
+    // Well-formed texts of the points 0 and 1: whatever the ephemeral key, the shared secret is zero.
+    for text in [
+        "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5cu47z",
+        "age1qyqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqj7vrya",
+    ] {
+        let weak = Recipient::parse(text).unwrap();
+        let (_, good) = generate_identity();
+        let refused = seal(
+            b"a",
+            &SealTo::Recipients {
+                recipients: &[good, weak],
+                prompt: &no_prompt(),
+            },
+        );
+        assert!(matches!(refused, Err(SealError::WeakRecipient)));
+    }
+}
