@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::staged_names::{place_of, staged_name};
 use super::unfinished::{GOING, keep, unfinished};
-use super::{FLUSH_ALL_FROM, flush_file_system, make_directory, sync, write_exclusive};
+use super::{FLUSH_ALL_FROM, flush_file_system, make_directory, send, sync, write_exclusive};
 use crate::failure::Failure;
 
 /// Where an authority keeps what is not yet in place.
@@ -103,6 +103,7 @@ impl Staged {
     pub fn flush(&self) -> Result<(), Failure> {
         match &*self.written.lock().unwrap_or_else(PoisonError::into_inner) {
             Written::Few(files) => {
+                files.iter().for_each(|(_, file)| send(file));
                 for (path, file) in files {
                     file.sync_all()
                         .map_err(|error| Failure::io("flush", path, &error))?;
