@@ -18,6 +18,7 @@ mod stream;
 mod stretch;
 mod tree;
 mod tree_error;
+mod wipe;
 
 pub use archive::{
     ArchiveError, Entry, MAX_ARCHIVE_BYTES, MAX_ENTRIES, MAX_ENTRY_BYTES, MAX_NAME_BYTES, MODES,
@@ -37,3 +38,4 @@ pub use tree::{
     MAX_TREE_BYTES, MAX_TREE_ENTRIES, Manifest, Member, TreeFile, TreeWriter, read_tree,
 };
 pub use tree_error::TreeError;
+pub use wipe::wipe;

@@ -203,6 +203,9 @@ fn seal_bundle(
         content: Zeroizing::new(key.to_pkcs8_pem().as_bytes().to_vec()),
     });
     let archive = relayca_bundle::pack(&entries, mtime(certificate))?;
+    entries
+        .into_iter()
+        .for_each(|entry| relayca_bundle::wipe(entry.content));
     let sealed = if request.seal_to.is_empty() {
         let passphrase = Passphrase::generate_words()?;
         let sealed_passphrase = seal_for_admins(issuing, &passphrase)?;
@@ -215,6 +218,7 @@ fn seal_bundle(
     } else {
         seal_to_recipients(&archive, &request.seal_to, issuing.prompt)?
     };
+    relayca_bundle::wipe(archive);
     put(&Home::bundle(&request.host), &sealed, pieces::PRIVATE)
 }
 
@@ -226,7 +230,9 @@ pub fn seal_with_passphrase(archive: &[u8], passphrase: &Passphrase) -> Result<V
     };
     let sealed = relayca_bundle::seal(archive, &to)?;
     let opened = relayca_bundle::open(&sealed, &OpenWith::Passphrase(passphrase))?;
-    if *opened == archive {
+    let same = *opened == archive;
+    relayca_bundle::wipe(opened);
+    if same {
         Ok(sealed)
     } else {
         Err(differs("a sealed bundle"))

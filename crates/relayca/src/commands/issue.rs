@@ -78,8 +78,11 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
             was.as_bytes(),
         )?;
     }
-    let map = pieces::map_now(&home.settings, &*change, run.now)?;
-    public_bundles::put_relays(&run.printer, &home, &*change, &trusted, &map, &staged)?;
+    let map = staged.while_flushing(|| {
+        let map = pieces::map_now(&home.settings, &*change, run.now)?;
+        public_bundles::put_relays(&run.printer, &home, &*change, &trusted, &map, &staged)?;
+        Ok(map)
+    })?;
     home.commit(change, staged, run.now)?;
     report(run, &home, &requests, &issued, &map)
 }

@@ -99,6 +99,28 @@ impl Staged {
         self.put(&format!("{relative}{GOES}"), b"", 0o600)
     }
 
+    /// Does `work`, which may put more, while much that was put before is already on its way to the disk.
+    pub fn while_flushing<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let many = matches!(&*written, Written::Many);
+        drop(written);
+        if !many {
+            return work();
+        }
+        std::thread::scope(|scope| {
+            let flushing = scope.spawn(|| flush_file_system(&self.directory));
+            let done = work()?;
+            // A failure to write is told once only, so here is where it counts.
+            match flushing.join() {
+                Ok(flushed) => flushed.map(|()| done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
     /// Brings everything to the disk: after this the inventory may commit.
     pub fn flush(&self) -> Result<(), Failure> {
         match &*self.written.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -429,6 +451,31 @@ mod tests {
         let bundles = fs::read_dir(root.path().join("bundles")).unwrap();
         assert_eq!(bundles.count(), 3 * FLUSH_ALL_FROM);
         assert_eq!(fs::read(root.path().join("relayca.toml")).unwrap(), b"2");
+    }
+
+    #[test]
+    fn what_is_put_while_flushing_counts_as_much_and_so_does_a_failure() {
+        for files in [1, 3 * FLUSH_ALL_FROM] {
+            let root = tempfile::tempdir().unwrap();
+            let mut staged = Staged::begin(root.path(), "a1".into()).unwrap();
+            for number in 0..files {
+                staged
+                    .put(&format!("bundles/{number}"), b"1", 0o600)
+                    .unwrap();
+            }
+            let late = staged.while_flushing(|| {
+                staged.put("bundles/late", b"2", 0o600)?;
+                Ok("done")
+            });
+            assert_eq!(late.unwrap(), "done");
+            let failed = staged.while_flushing(|| staged.put("../x", b"", 0o600));
+            assert!(failed.is_err());
+            staged.flush().unwrap();
+            staged.commits().unwrap();
+            staged.publish().unwrap();
+            let bundles = fs::read_dir(root.path().join("bundles")).unwrap();
+            assert_eq!(bundles.count(), files + 1);
+        }
     }
 
     #[test]
