@@ -1,7 +1,7 @@
 //! Wiping what was secret.
 //!
 //! In: bytes. Out: nothing. `Zeroizing` wipes on drop byte by byte, which is right and slow: a bundle is in memory three
-//! times over, and a bulk issue spent 3 % of its time there. It still wipes wherever an error leaves a function early.
+//! times over, and a bulk issue spent 2 % of its time there. It still wipes wherever an error leaves a function early.
 
 use zeroize::{Zeroizing, optimization_barrier};
 
