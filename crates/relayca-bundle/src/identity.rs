@@ -14,9 +14,16 @@ use crate::native::NativeIdentity;
 use crate::prompt::{Asked, Prompt, printable};
 use crate::recipient::Recipient;
 use crate::seal::{self, OpenError};
+use crate::ssh_wire;
 
 /// An identity file with more than this is some other file.
 const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// An SSH private key with more than this is none: RSA with 16384 bits, four times what age takes, has some 13,000.
+const MAX_SSH_BYTES: usize = 16 << 10;
+
+/// And one with more lines: `ssh-keygen` writes 70 characters on each.
+const MAX_SSH_LINES: usize = 512;
 
 /// Secret keys to open with. Neither `Clone` nor printable.
 #[derive(Default)]
@@ -276,6 +283,11 @@ fn parse_ssh(text: &str, name: String, prompt: Arc<dyn Prompt>) -> Result<Key, I
             name,
             kind: "not an OpenSSH key".into(),
         });
+    }
+    // age begins such a file anew for each of its lines.
+    let long = text.len() > MAX_SSH_BYTES || text.lines().count() > MAX_SSH_LINES;
+    if long || !ssh_wire::private_is_fit(text) {
+        return Err(IdentityError::Damaged { name });
     }
     let identity = age::ssh::Identity::from_buffer(text.as_bytes(), None)
         .map_err(|_| IdentityError::Damaged { name: name.clone() })?;

@@ -15,6 +15,7 @@ mod prompt;
 mod recipient;
 mod seal;
 mod stream;
+mod ssh_wire;
 mod stretch;
 mod tree;
 mod tree_error;

@@ -9,6 +9,7 @@ use age::ssh::ParseRecipientKeyError;
 
 use crate::native::NativeRecipient;
 use crate::prompt::printable;
+use crate::ssh_wire;
 
 /// A public key in text; the largest in use (post-quantum tags) have some 2000 characters.
 const MAX_TEXT_BYTES: usize = 16 << 10;
@@ -95,7 +96,12 @@ impl Recipient {
             words.next().unwrap_or_default(),
         );
         let bare = format!("{kind} {encoded}");
-        let key: age::ssh::Recipient = bare.parse().map_err(|e| match e {
+        let parsed = if ssh_wire::public_is_fit(encoded) {
+            bare.parse()
+        } else {
+            Err(ParseRecipientKeyError::Invalid("unfit"))
+        };
+        let key: age::ssh::Recipient = parsed.map_err(|e| match e {
             ParseRecipientKeyError::Unsupported(kind) => {
                 RecipientError::SshKind { kind: shown(&kind) }
             }

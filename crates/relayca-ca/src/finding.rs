@@ -17,7 +17,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+    /// A finding without a remedy.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Finding {
             code,
             message: message.into(),
@@ -25,7 +26,9 @@ impl Finding {
         }
     }
 
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    /// Adds the remedy.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }

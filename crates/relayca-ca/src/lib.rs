@@ -45,6 +45,7 @@ pub use key::{KeyError, PrivateKey};
 pub use key_type::KeyType;
 pub use lint::lint;
 pub use name::{AltName, Domain, HostName, NameError};
+pub use public_key::may_be_certified;
 pub use reason::{Reason, ReasonError};
 pub use request::{RequestError, RequestedKey, certificate_request, public_key_from_csr};
 pub use revocation::{MAX_REVOKED, NewCrl};

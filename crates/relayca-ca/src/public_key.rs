@@ -19,6 +19,15 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use crate::der::is_one_sequence;
 use crate::key::KeyError;
 
+/// Whether a key can be certified: not every one can that a certificate made elsewhere has.
+///
+/// # Errors
+/// [`KeyError::Unsupported`] for a kind or size of key that is not among [`KeyType`](crate::KeyType), and
+/// [`KeyError::MalformedPublic`] for what is no sound key or oddly encoded.
+pub fn may_be_certified(spki_der: &[u8]) -> Result<(), KeyError> {
+    SubjectKey::from_spki(spki_der).map(drop)
+}
+
 /// Octets of a key identifier.
 const KEY_ID_LENGTH: usize = 20;
 
@@ -105,6 +114,8 @@ pub(crate) fn describe(spki: &SubjectPublicKeyInfo<'_>) -> String {
             .algorithm
             .parameters
             .as_ref()
+            // What names no curve spells one out, at length.
+            .filter(|p| p.tag() == x509_parser::asn1_rs::Tag::Oid)
             .and_then(|p| p.as_oid().ok());
         return match curve {
             Some(curve) if curve == OID_EC_P256 => "p256".to_owned(),

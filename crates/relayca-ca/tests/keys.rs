@@ -5,7 +5,7 @@
 mod judges;
 
 use judges::Bench;
-use relayca_ca::{KeyError, KeyType, PrivateKey};
+use relayca_ca::{KeyError, KeyType, PrivateKey, may_be_certified};
 
 const PASSPHRASE: &str = "b1946ac92492d2347c6235b4d2611184b1946ac92492d2347c6235b4d2611184";
 
@@ -221,5 +221,35 @@ fn errors_never_show_the_key() {
     let error = PrivateKey::from_pem(&broken).unwrap_err();
     for shown in [format!("{error}"), format!("{error:?}"), format!("{key:?}")] {
         assert!(!shown.contains(&secret_line[..12]), "{shown}");
+    }
+}
+
+#[test]
+fn what_may_be_certified_is_told_before_anything_is_issued() {
+    let bench = Bench::new();
+    for (kind, refusal) in [
+        ("-algorithm EC -pkeyopt ec_paramgen_curve:P-256", None),
+        (
+            "-algorithm RSA -pkeyopt rsa_keygen_bits:1024",
+            Some("rsa1024"),
+        ),
+        ("-algorithm ED448", Some("ed448")),
+        (
+            "-algorithm EC -pkeyopt ec_paramgen_curve:P-521",
+            Some("p521"),
+        ),
+        (
+            "-algorithm EC -pkeyopt ec_paramgen_curve:P-256 -pkeyopt ec_param_enc:explicit",
+            Some("ec"),
+        ),
+    ] {
+        bench.must(&format!("openssl genpkey {kind} -out a.key"));
+        bench.must("openssl pkey -in a.key -pubout -outform DER -out a.spki");
+        let spki = std::fs::read(bench.path("a.spki")).unwrap();
+        let expected = match refusal {
+            None => Ok(()),
+            Some(kind) => Err(KeyError::Unsupported(kind.to_owned())),
+        };
+        assert_eq!(may_be_certified(&spki), expected, "{kind}");
     }
 }

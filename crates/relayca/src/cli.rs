@@ -56,7 +56,7 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub domain: Option<String>,
-    /// Print data as JSON (docs/FORMATS.md describes it)
+    /// Print data as JSON (docs/JSON.md describes it)
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
     /// No closing notes; warnings and errors stay
@@ -262,7 +262,7 @@ pub enum MapFormat {
 /// `relayca map`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Only certificates of mail hosts that are live and valid now are listed.
+Listed are certificates of mail hosts that are live and valid now, until the day of `renew --retire-after`.
 
 Examples:
   relayca map
@@ -376,7 +376,7 @@ pub struct Open {
 /// `relayca verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 holds, 3 holds with warnings (unlisted, expires within 30 days), 4 does not hold, 1 could not judge.
+Exit codes: 0 holds, 3 holds with warnings (unlisted, on an outgoing CA, expires within 30 days), 4 does not hold, 1 could not judge.
 
 Examples:
   relayca verify ca

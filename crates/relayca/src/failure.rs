@@ -121,7 +121,7 @@ macro_rules! carries_hint {
 }
 
 // What people write on the command line. relayca.toml turns them into failures of its own.
-carries_hint!(USAGE; relayca_bundle::RecipientError, relayca_ca::NameError);
+carries_hint!(USAGE; relayca_bundle::RecipientError, relayca_ca::NameError, relayca_ca::ReasonError);
 
 carries_hint!(
     FAILED;
@@ -136,7 +136,6 @@ carries_hint!(
     relayca_ca::InspectError,
     relayca_ca::IssueError,
     relayca_ca::KeyError,
-    relayca_ca::ReasonError,
     relayca_ca::RequestError,
     relayca_ca::SerialError,
     relayca_fingerprint::MapError,

@@ -58,7 +58,7 @@ pub struct Issued {
 }
 
 /// How a host gets its files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Delivery {
     /// In a sealed bundle that a generated passphrase opens.
     ByPassphrase,

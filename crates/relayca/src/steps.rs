@@ -98,11 +98,19 @@ pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, delivery:
             "unpack the files, beside the key that lies there",
         ),
     };
+    // `relayca request` replaces no key: a new one lies elsewhere, and its certificate does not fit the old one.
+    let key_first = if delivery == Delivery::Public {
+        format!(
+            "# First the key that its certificate is for goes there, where it does not lie already: {directory}/relayca/{host}.key.pem, mode 0600.\n"
+        )
+    } else {
+        String::new()
+    };
     steps.add(
         &format!("On {host}, as root: {title}."),
         &format!(
             "mkdir -p -m 700 {directory}/relayca\n\
-             {unpack}\n\
+             {key_first}{unpack}\n\
              ( cd {directory}/relayca && sha256sum -c SHA256SUMS ) && rm {bundle}"
         ),
     );

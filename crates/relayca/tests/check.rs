@@ -150,6 +150,17 @@ fn a_renewed_certificate_counts_and_the_old_one_is_to_be_retired() {
         cut_off.contains(&"last-certificate-retired critical other.example.org".to_owned()),
         "{cut_off:?}"
     );
+    assert!(
+        at(&admin, "+15d", &["check"])
+            .stdout
+            .contains("relays still, because the host has no other"),
+        "as the map has it"
+    );
+    assert!(
+        at(&admin, "+15d", &["map"])
+            .done()
+            .contains("other.example.org")
+    );
 }
 
 #[test]

@@ -98,7 +98,12 @@ fn every_wish_but_the_key_is_ignored_and_said() {
         1,
         "{outcome:?}"
     );
-    outcome.done();
+    // The new key does not lie where the old one does.
+    assert!(
+        outcome
+            .done()
+            .contains("goes there, where it does not lie already: /etc/postfix/relayca/mailhost.example.org.key.pem")
+    );
 }
 
 #[test]

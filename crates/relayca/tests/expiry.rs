@@ -159,3 +159,57 @@ fn the_clock_of_the_mail_host_may_be_a_little_late() {
             .contains("mailhost.example.org")
     );
 }
+
+#[test]
+fn a_clock_that_was_ahead_once_does_not_decide_which_certificate_is_the_newest() {
+    let admin = Admin::with_mailhost();
+    at(&admin, "+200d", &["renew", "mailhost", "relayhost"]).done();
+    // The clock is right again, and what it spoiled is mended.
+    let mended = admin.json(&["renew", "--rekey", "mailhost", "relayhost"]);
+    let serial = |at: usize| mended["renewed"][at]["serial"].as_str().unwrap().to_owned();
+    for (at, host) in ["mailhost.example.org", "relayhost.example.org"]
+        .into_iter()
+        .enumerate()
+    {
+        admin.done(&["bundle", host]);
+        let bundle = admin.part(&format!("bundles/{host}.public.tar"));
+        let certificate = judge(
+            "tar",
+            &["-xOf", bundle.to_str().unwrap(), &format!("{host}.crt.pem")],
+        );
+        let file = admin.write("newest.pem", certificate);
+        let told = judge("openssl", &["x509", "-noout", "-serial", "-in", &file]);
+        assert_eq!(
+            told.trim().to_lowercase(),
+            format!("serial={}", serial(at)),
+            "{host}"
+        );
+    }
+    // On the day that the clock showed, too, the key in use is the one that stays.
+    at(&admin, "+201d", &["retire", "mailhost", "relayhost"]).done();
+    let live = admin.json(&["list"]);
+    let live: Vec<&str> = live
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["role"] != "ca")
+        .map(|one| one["serial"].as_str().unwrap())
+        .collect();
+    assert_eq!(live, [serial(0), serial(1)]);
+}
+
+#[test]
+fn with_a_clock_that_is_behind_nobody_is_told_that_the_relays_need_nothing() {
+    let admin = Admin::with_mailhost();
+    admin.done(&["renew", "--rekey", "mailhost"]);
+    for arguments in [&["retire", "mailhost"][..], &["revoke", "mailhost"]] {
+        let told = at(&admin, "-900d", arguments).stderr;
+        assert!(
+            told.contains("warning: this machine's clock says")
+                && told.contains("map --format paste")
+                && !told.contains("stay as they are"),
+            "{arguments:?}: {told}"
+        );
+    }
+    assert!(!admin.done(&["map"]).contains("mailhost.example.org"));
+}

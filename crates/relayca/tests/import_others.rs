@@ -343,7 +343,8 @@ fn revocation_lists_go_on_where_the_old_ones_stopped() {
     );
     tree.write(
         "../database",
-        "R\t281121030000Z\t261101020304Z,superseded\t01\tunknown\t/CN=gone.example.org\n",
+        "R\t281121030000Z\t261101020304Z,superseded\t01\tunknown\t/CN=gone.example.org\n\
+         R\t281121030000Z\t261101020304Z,keyCompromise\t99\tunknown\t/CN=stolen.example.org\n",
     );
     tree.write("../number", "2A\n");
     tree.openssl(&[
@@ -384,7 +385,106 @@ fn revocation_lists_go_on_where_the_old_ones_stopped() {
     let list = admin.write("list.pem", admin.done(&["crl"]));
     let number = judge("openssl", &["crl", "-noout", "-crlnumber", "-in", &list]);
     assert_eq!(number.trim(), "crlNumber=0x2B");
+    // Of one of them nobody has the certificate any more: it is revoked all the same, in each list from now on.
+    for _ in 0..2 {
+        let list = admin.write("list.pem", admin.done(&["crl"]));
+        let text = judge("openssl", &["crl", "-noout", "-text", "-in", &list]);
+        assert_eq!(text.matches("Serial Number:").count(), 2, "{text}");
+        assert!(
+            text.contains("Serial Number: 99") && text.contains("Key Compromise"),
+            "{text}"
+        );
+    }
     // On to a CA of today.
     admin.done(&["issue", "--relay", "relayhost"]);
     admin.done(&["rollover", "prepare"]);
+}
+
+#[test]
+fn a_key_that_a_relay_and_a_mail_host_share_is_given_up_on_both() {
+    let admin = Admin::new();
+    let tree = OldTree::bare(&admin, "bare", "/CN=Example CA", &[]);
+    let (relay, host) = ("relayhost.example.org", "mailhost.example.org");
+    tree.leaf_v3(
+        relay,
+        "1",
+        &format!("extendedKeyUsage=serverAuth\nsubjectAltName=DNS:{relay}"),
+    );
+    let public = tree.openssl(&[
+        "x509",
+        "-noout",
+        "-pubkey",
+        "-in",
+        &format!("{relay}.crt.pem"),
+    ]);
+    tree.write("../public.pem", public);
+    tree.write(
+        "../client.ext",
+        format!("extendedKeyUsage=clientAuth\nsubjectAltName=DNS:{host}\n"),
+    );
+    tree.leaf_with(
+        host,
+        "2",
+        &[
+            "-extfile",
+            "../client.ext",
+            "-force_pubkey",
+            "../public.pem",
+        ],
+    );
+    admin.done(&import(&admin, &tree, &["--domain", "example.org"]));
+    assert!(admin.done(&["map"]).contains(host));
+    let told = admin.refused(1, &["revoke", "relayhost", "--reason", "keyCompromise"]);
+    assert!(told.contains(&format!("02 of {host}")), "{told}");
+    admin.done(&[
+        "revoke",
+        "relayhost",
+        "mailhost",
+        "--reason",
+        "keyCompromise",
+    ]);
+    assert!(!admin.done(&["map"]).contains(host));
+}
+
+#[test]
+fn a_key_that_nobody_certifies_today_does_not_keep_the_others_from_being_renewed() {
+    let admin = Admin::new();
+    let tree = OldTree::bare(&admin, "bare", "/CN=Example CA", &[]);
+    let extensions = |host: &str| format!("extendedKeyUsage=clientAuth\nsubjectAltName=DNS:{host}");
+    tree.leaf_v3("good.example.org", "1", &extensions("good.example.org"));
+    tree.openssl(&["genrsa", "-out", "../weak.pem", "1024"]);
+    let public = tree.openssl(&["pkey", "-in", "../weak.pem", "-pubout"]);
+    tree.write("../public.pem", public);
+    tree.write("../client.ext", extensions("weak.example.org"));
+    tree.leaf_with(
+        "weak.example.org",
+        "2",
+        &[
+            "-extfile",
+            "../client.ext",
+            "-force_pubkey",
+            "../public.pem",
+        ],
+    );
+    admin.done(&import(
+        &admin,
+        &tree,
+        &["--domain", "example.org", "--relay", "relayhost"],
+    ));
+    let outcome = admin.run(&["renew", "--due", "--within", "9000d", "--json"]);
+    assert!(
+        outcome.stderr.contains("weak.example.org") && outcome.stderr.contains("--rekey"),
+        "{}",
+        outcome.stderr
+    );
+    let renewed: serde_json::Value = serde_json::from_str(&outcome.done()).unwrap();
+    let hosts: Vec<&serde_json::Value> = renewed["renewed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["host"])
+        .collect();
+    assert_eq!(hosts, ["good.example.org"], "{renewed}");
+    admin.refused(1, &["renew", "weak"]);
+    admin.done(&["renew", "--rekey", "weak"]);
 }

@@ -129,6 +129,7 @@ fn a_new_key_and_the_old_one_may_relay_until_it_is_retired() {
 #[test]
 fn the_printed_steps_of_a_rekey_are_relay_host_reload_retire() {
     let admin = Admin::with_mailhost();
+    let old = admin.serials()["mailhost.example.org"][0].clone();
     let printed = admin.done(&["renew", "--rekey", "mailhost"]);
     judge_input("sh", &["-n"], printed.as_bytes());
     let place = |needle: &str| {
@@ -141,7 +142,7 @@ fn the_printed_steps_of_a_rekey_are_relay_host_reload_retire() {
         place("scp "),
         place("age -d "),
         place("resumed"),
-        place("relayca retire mailhost.example.org"),
+        place(&format!("relayca retire {old}")),
     ];
     assert!(order.is_sorted(), "{printed}");
 }
@@ -326,4 +327,35 @@ fn a_bundle_that_was_sealed_to_the_host_moves_aside_with_the_old_key() {
         &admin.part(&format!("bundles/{HOST}.tar.age")),
     );
     assert!(untar(&admin, &new).join(format!("{HOST}.key.pem")).exists());
+}
+
+#[test]
+fn the_printed_step_retires_what_was_old_then_and_not_what_another_admin_made_since() {
+    let admin = Admin::with_mailhost();
+    let first = admin.serials()["mailhost.example.org"][0].clone();
+    let printed = admin.done(&["renew", "--rekey", "mailhost"]);
+    let step = format!("relayca retire {first}");
+    assert!(printed.contains(&step), "{printed}");
+    let in_use = admin.json(&["renew", "--rekey", "mailhost"])["renewed"][0]["supersedes"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    admin.done(&["retire", &first]);
+    let map = admin.done(&["map"]);
+    assert!(map.contains(&in_use) && !map.contains(&first), "{map}");
+    let again = admin.json(&["retire", &first]);
+    assert_eq!(again["retired"], serde_json::json!([]));
+    let newest = admin
+        .json(&["list"])
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|item| item["host"] == "mailhost.example.org" && item["serial"] != *in_use)
+        .map(|item| item["serial"].as_str().unwrap().to_owned())
+        .next()
+        .unwrap();
+    let told = admin.refused(1, &["retire", &newest]);
+    assert!(told.contains("is to use"), "{told}");
+    let ca = admin.serials()["example.org"][0].clone();
+    admin.refused(1, &["retire", &ca]);
 }

@@ -286,3 +286,22 @@ fn a_relay_is_revoked_with_a_warning_and_its_map_still_reaches_it() {
     admin.done(&["renew", "--rekey", "relayhost"]);
     assert!(judge("tar", &["-tf", text(&archive)]).contains("relayhost.example.org.crt.pem"));
 }
+
+#[test]
+fn a_revoked_certificate_does_not_hold_and_its_history_says_why() {
+    let admin = Admin::with_mailhost();
+    let public = admin.done(&["bundle", "mailhost"]);
+    judge(
+        "tar",
+        &["-xf", public.trim(), "-C", admin.home().to_str().unwrap()],
+    );
+    let verify = ["verify", "mailhost.example.org.crt.pem", "--json"];
+    assert_eq!(admin.run(&verify).code, Some(0));
+    admin.done(&["revoke", "mailhost", "--reason", "keyCompromise"]);
+    let outcome = admin.run(&verify);
+    assert_eq!(outcome.code, Some(4), "{}", outcome.stderr);
+    let judged: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(judged["faults"][0]["code"], "revoked", "{judged}");
+    let shown = admin.done(&["show", "mailhost"]);
+    assert!(shown.contains("keyCompromise"), "{shown}");
+}

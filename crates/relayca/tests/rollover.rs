@@ -389,6 +389,20 @@ fn many_hosts_get_the_trust_file_from_their_public_bundles() {
         .collect();
     assert_eq!(names, ["example.org-ca.crt.pem"]);
     assert_eq!(count(&place.join("example.org-ca.crt.pem")), 2);
+    // A Postfix that has its files elsewhere gets a step of its own.
+    admin.done(&["rollover", "retire"]);
+    let settings = std::fs::read_to_string(admin.part("relayca.toml")).unwrap();
+    let own = "\n[host.\"h5.example.org\"]\nconfig-directory = \"/opt/postfix\"\n";
+    std::fs::write(admin.part("relayca.toml"), settings + own).unwrap();
+    let printed = admin.done(&["rollover", "prepare"]);
+    assert!(
+        printed.contains("For h5.example.org, ")
+            && printed.contains(
+                "/opt/postfix/relayca example.org-ca.crt.pem && postfix -c /opt/postfix reload"
+            )
+            && printed.contains("For each host that no other step names, "),
+        "{printed}"
+    );
     admin.done(&["rollover", "activate"]);
     let told = admin.refused(1, &["rollover", "retire"]);
     assert_eq!(

@@ -114,7 +114,10 @@ fn a_prepared_ca_that_was_spoiled_is_not_activated() {
                 None => std::fs::remove_file(&path).unwrap(),
                 Some(bad) => std::fs::write(&path, bad).unwrap(),
             }
-            admin.refused(1, &["rollover", "activate"]);
+            let told = admin.refused(1, &["rollover", "activate"]);
+            if bad.is_none() {
+                assert!(told.contains("rollover retire` and prepare anew"), "{told}");
+            }
             admin.refused(1, &["verify", "ca"]);
         }
         std::fs::write(&path, good).unwrap();
@@ -127,12 +130,26 @@ fn a_prepared_ca_that_was_spoiled_is_not_activated() {
 #[test]
 fn a_lost_key_of_the_old_ca_does_not_stand_in_the_way() {
     let admin = Admin::with_mailhost();
+    let lists = |text: &str| text.matches("BEGIN X509 CRL").count();
+    assert_eq!(lists(&admin.done(&["crl", "--days", "20"])), 1);
     std::fs::remove_file(admin.part("ca/ca.key.pem")).unwrap();
     admin.done(&["rollover", "prepare"]);
     let (_, notes) = told(&admin, &["rollover", "activate"]);
     assert!(notes.contains("ca.key.pem` is missing"), "{notes}");
+    // The new CA's list does not wait for a key that nobody has, and the old one's goes along while it holds.
+    let (both, notes) = told(&admin, &["crl"]);
+    assert_eq!(lists(&both), 2, "{notes}");
+    assert!(notes.contains("it signs no new list"), "{notes}");
+    let later = Outcome::of(
+        admin
+            .program("faketime")
+            .args(["-f", "+21d", RELAYCA, "crl"]),
+    );
+    assert_eq!(lists(&later.done()), 1);
+    admin.done(&["passwd", "--rotate"]);
     renew_and_retire_hosts(&admin, &["relayhost", "mailhost"]);
     admin.done(&["rollover", "retire"]);
+    admin.done(&["passwd", "--rotate"]);
     admin.done(&["verify", "ca"]);
 }
 

@@ -213,15 +213,28 @@ fn not_retired(known: &Known, host: &InUse<'_>, look: &Look) -> Vec<Finding> {
     let relayca = &look.relayca;
     let name = host.host();
     let mut found = Vec::new();
-    // The map goes by the calendar alone.
-    if let Some(after) = known.retirements.get(&host.newest.record.serial)
-        && *after <= now
-    {
+    let planned = |held: &Held| {
+        let after = known.retirements.get(&held.record.serial);
+        after.filter(|after| **after <= now)
+    };
+    // As `pieces::due_to_retire` has it: the calendar alone takes a host's last one from no map.
+    let another = std::iter::once(host.newest)
+        .chain(host.older.iter().copied())
+        .any(|held| {
+            let record = &held.record;
+            planned(held).is_none() && record.not_before <= now && record.not_after >= now
+        });
+    if let Some(after) = planned(host.newest) {
+        let map = if another {
+            "so the map leaves it out"
+        } else {
+            "and relays still, because the host has no other"
+        };
         found.push(Finding::critical(
             "last-certificate-retired",
             name,
             format!(
-                "its newest live certificate {} was to be retired from {} on, so the map leaves it out",
+                "its newest live certificate {} was to be retired from {} on, {map}",
                 host.newest.record.serial,
                 dates::day_of(after)
             ),
@@ -232,6 +245,7 @@ fn not_retired(known: &Known, host: &InUse<'_>, look: &Look) -> Vec<Finding> {
     for old in host.older.iter().filter(|old| !old.is_over(look.now)) {
         let serial = &old.record.serial;
         match known.retirements.get(serial) {
+            Some(after) if *after <= now && !another => {}
             Some(after) if *after <= now => found.push(Finding::warning(
                 "retirement-due",
                 name,

@@ -50,14 +50,16 @@ pub struct Renew {
 /// `relayca retire`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Only the newest live certificate of a host stays in use. A retired certificate stays in the inventory.
+Of a host all but the newest live certificate are retired; by serial, that one. A retired certificate stays in the
+inventory.
 
 Examples:
   relayca retire mailhost
+  relayca retire 4f1c0a7e…
   relayca retire --due")]
 pub struct Retire {
-    /// Hosts that use their new certificates by now
-    #[arg(required_unless_present = "due", value_name = "HOST")]
+    /// Hosts that use their new certificates by now, or serials of old ones
+    #[arg(required_unless_present = "due", value_name = "HOST|SERIAL")]
     pub hosts: Vec<String>,
     /// All whose time by `renew --rekey --retire-after` has come
     #[arg(long, conflicts_with = "hosts")]
@@ -69,8 +71,8 @@ pub struct Retire {
 #[command(after_help = "\
 A host with several live certificates is never guessed about: they are listed, and named by serial, or all by
 --all. While a certificate of the same key stays, the key may relay: such ones go together, unless the reason is
-superseded; retired ones of that key go with them. Reasons: unspecified, keyCompromise, superseded, cessationOfOperation, privilegeWithdrawn,
-affiliationChanged.
+superseded; retired ones of that key go with them. Reasons: unspecified, keyCompromise, cACompromise, superseded,
+cessationOfOperation, privilegeWithdrawn, affiliationChanged; key-compromise and the like will do.
 
 Examples:
   relayca revoke mailhost --reason keyCompromise
@@ -91,8 +93,8 @@ pub struct Revoke {
 /// `relayca crl`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Postfix reads no CRL: there the map decides, and `revoke` prints it. This is for Exim (tls_crl) and others. While a
-CA is being replaced there are two lists in the PEM text, one of each CA.
+Postfix reads no CRL: there the map decides, and `revoke` prints it. This is for Exim (tls_crl) and others. While an
+old CA is outgoing there are two lists in the PEM text, one of each CA.
 
 Examples:
   relayca crl > example.org.crl.pem
@@ -176,9 +178,9 @@ pub struct Request {
 /// `relayca passwd`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With no option: lists who opens the authority. Everything that was sealed to the admins is opened, sealed anew to the
-new ones, opened again and compared before the old files go. Who was removed may have kept copies: --rotate makes
-those worthless for the CA key.
+With no option: lists who opens the authority. Everything that was sealed to the admins is opened and sealed anew to the
+new ones; where that asks nobody, it is opened again and compared before the old files go. Who was removed may have kept
+copies, and those still open: with --rotate, what they noted opens no newer copy of the CA key.
 
 Examples:
   relayca passwd
@@ -297,7 +299,7 @@ pub struct Backup {
 /// `relayca restore`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Nothing that exists is ever overwritten: the place must be empty. Ends with `relayca check`.
+Nothing that exists is ever overwritten: the place must be empty. Run `relayca check` after it.
 
 Examples:
   relayca restore example.org-2026-11-21.tar.age -i key.txt

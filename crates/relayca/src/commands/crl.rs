@@ -2,7 +2,9 @@
 //!
 //! In: what was revoked. Out: a list of each CA in use, its number one higher than ever before. Postfix reads none; Exim does.
 
-use relayca_ca::{Authority, Certificate, NewCrl, Revoked, Serial};
+use std::collections::HashSet;
+
+use relayca_ca::{Authority, Certificate, NewCrl, RevocationList, Revoked, Serial};
 use relayca_inventory::{Change, CrlRecord, Inventory, NewEvent, Phase, Records};
 use serde_json::json;
 
@@ -11,7 +13,7 @@ use crate::cli::Crl;
 use crate::dates;
 use crate::disk;
 use crate::failure::Failure;
-use crate::home::Home;
+use crate::home::{Home, KEY};
 use crate::run::Run;
 use crate::settings::word;
 use crate::steps;
@@ -30,7 +32,8 @@ pub fn run(run: &Run, arguments: &Crl) -> Result<(), Failure> {
     }
     let mut change = inventory.change()?;
     disk::settle(&home.root, |id| Ok(change.published(id)?))?;
-    let now_in_use = in_use(run, &Authorities::of(&*change)?);
+    let authorities = Authorities::of(&*change)?;
+    let now_in_use = in_use(run, &home, &authorities);
     let same = |(one, authority): (&Standing, &Authority)| {
         one.certificate.der() == authority.certificate().der()
     };
@@ -68,30 +71,67 @@ pub fn run(run: &Run, arguments: &Crl) -> Result<(), Failure> {
         })?;
         records.push((record, count));
     }
+    for one in keyless(run, &home, &authorities) {
+        pem.push_str(&last_list(run, one, &*change)?);
+    }
     change.commit()?;
     give_out(run, arguments, &records, &pem)?;
     report(run, &home, arguments, &records);
     Ok(())
 }
 
-/// The CAs that have a list, the active one first. One that is going out and has expired signs nothing more, and nobody asks.
-fn in_use(run: &Run, authorities: &Authorities) -> Vec<Standing> {
+/// The CAs that sign a list, the active one first. One that is going out and has expired signs nothing more, and nobody asks.
+fn in_use(run: &Run, home: &Home, authorities: &Authorities) -> Vec<Standing> {
+    let signs = |one: &&Standing| match one.phase {
+        Phase::Active => true,
+        Phase::Outgoing => one.certificate.not_after() > run.now && has_key(home, one),
+        Phase::Prepared | Phase::Retired => false,
+    };
+    authorities.all().iter().filter(signs).cloned().collect()
+}
+
+/// An outgoing CA whose key is lost, which may be why it goes out. The other one's list is not to wait for it.
+fn keyless<'a>(
+    run: &Run,
+    home: &Home,
+    authorities: &'a Authorities,
+) -> impl Iterator<Item = &'a Standing> {
     authorities
-        .all()
-        .iter()
-        .filter(|one| match one.phase {
-            Phase::Active => true,
-            Phase::Outgoing => one.certificate.not_after() > run.now,
-            Phase::Prepared | Phase::Retired => false,
-        })
-        .cloned()
-        .collect()
+        .in_phase(Phase::Outgoing)
+        .filter(|one| one.certificate.not_after() > run.now && !has_key(home, one))
+        .into_iter()
+}
+
+fn has_key(home: &Home, one: &Standing) -> bool {
+    home.path(&format!("{}/{KEY}", one.directory())).exists()
+}
+
+/// The last list of a CA that signs no more, while it holds: readers want one of each CA.
+fn last_list(run: &Run, one: &Standing, change: &dyn Change) -> Result<String, Failure> {
+    let serial = one.certificate.serial().to_string();
+    run.printer.warning(&format!(
+        "the key of the outgoing CA {serial} is not there: it signs no new list"
+    ));
+    let last = match change.newest_crl(&serial)? {
+        Some(record) => Some(RevocationList::from_der(&record.crl_der)?),
+        None => None,
+    };
+    let Some(last) = last.filter(|list| list.next_update() > run.now) else {
+        run.printer
+            .hint("who reads lists refuses its certificates: `relayca renew --due` replaces them");
+        return Ok(String::new());
+    };
+    run.printer.hint(&format!(
+        "its last list goes along, which holds until {}: `relayca renew --due` replaces its certificates",
+        dates::day(last.next_update())
+    ));
+    Ok(last.to_pem())
 }
 
 /// Their opened keys.
 fn signing(run: &Run, home: &Home, inventory: &impl Records) -> Result<Vec<Authority>, Failure> {
     let admins = home.admin_keys(&run.secrets)?;
-    in_use(run, &Authorities::of(inventory)?)
+    in_use(run, home, &Authorities::of(inventory)?)
         .iter()
         .map(|one| home.authority_in(&one.directory(), &admins, run.now))
         .collect()
@@ -119,6 +159,24 @@ fn revoked_by(change: &dyn Change, authority: &Certificate) -> Result<Vec<Revoke
             at,
             reason: word(&revocation.reason)?,
         });
+    }
+    all.extend(of_the_last_list(change, authority)?);
+    Ok(all)
+}
+
+/// What the last list has and the inventory does not know: of a CA taken over, certificates that nobody has the file of. Left
+/// out, they would be good again.
+fn of_the_last_list(change: &dyn Change, authority: &Certificate) -> Result<Vec<Revoked>, Failure> {
+    let Some(last) = change.newest_crl(&authority.serial().to_string())? else {
+        return Ok(Vec::new());
+    };
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    for one in RevocationList::from_der(&last.crl_der)?.revoked() {
+        let serial = one.serial.to_string();
+        if change.certificate(&serial)?.is_none() && seen.insert(serial) {
+            all.push(one.clone());
+        }
     }
     Ok(all)
 }

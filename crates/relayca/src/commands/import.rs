@@ -334,7 +334,7 @@ fn detail(file: &str, more: &str) -> String {
         .replace("AGE-SECRET-KEY-", "AGE-SECRET-KEY~")
 }
 
-/// The newest revocation list, so that the next one has a higher number.
+/// The newest revocation list, so that the next one has a higher number, and all that this one has.
 fn enter_list(
     contents: &Contents,
     source: &SourceCa,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use relayca_bundle::{ADMIN_WORK_FACTOR, Identities, OpenWith, Passphrase, Recipient, SealTo};
 use relayca_ca::{AltName, Authority, Domain, KeyType, NewAuthority};
-use relayca_inventory::{Host, Inventory, NewEvent, Phase};
+use relayca_inventory::{CertificateRecord, Host, Inventory, NewEvent, Phase};
 use relayca_postfix::RelayStyle;
 
 use crate::cli::Init;
@@ -19,6 +19,7 @@ use crate::home::{self, Home};
 use crate::hosts::HostRequest;
 use crate::issuing::{self, Issued, Issuing};
 use crate::pieces;
+use crate::public_bundles;
 use crate::run::Run;
 use crate::sealed_ca::seal_ca;
 use crate::secrets::on_terminal;
@@ -380,7 +381,7 @@ pub fn enter_issued(
         role: issued.role.to_string(),
         added_at: dates::stamp(now),
     })?;
-    enter_certificate(change, issued, "issue", now)
+    enter_one(change, issued.record(now), "issue", now)
 }
 
 /// Enters another certificate of a host that is known, and the event.
@@ -390,10 +391,24 @@ pub fn enter_certificate(
     what: &str,
     now: time::OffsetDateTime,
 ) -> Result<(), Failure> {
-    let record = issued.record(now);
+    let mut record = issued.record(now);
+    // Of a host's certificates the last is the one to use, even where the clock was ahead when an earlier one was issued. The
+    // event has the time.
+    if let Some(last) = public_bundles::of_host(change, issued.host.as_str())?.pop() {
+        record.issued_at = record.issued_at.max(last.issued_at);
+    }
+    enter_one(change, record, what, now)
+}
+
+fn enter_one(
+    change: &mut dyn relayca_inventory::Change,
+    record: CertificateRecord,
+    what: &str,
+    now: time::OffsetDateTime,
+) -> Result<(), Failure> {
     change.add_certificate(&record)?;
     Ok(change.record(&NewEvent {
-        at: record.issued_at.clone(),
+        at: dates::stamp(now),
         what: what.to_owned(),
         serial: Some(record.serial),
         host: Some(record.host),

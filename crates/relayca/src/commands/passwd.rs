@@ -207,6 +207,14 @@ fn report(
         printer.note(&format!("next: take a new backup, `{relayca} backup FILE`"));
         return Ok(());
     }
+    // Those that opened what was sealed just now are fine.
+    let others = !run.global.identity.is_empty() || admins.passphrase.is_some();
+    if others && !home.settings.identities.is_empty() {
+        printer.note(&format!(
+            "`identities` in relayca.toml still names {}: change it where that opens nothing any more",
+            home.settings.identities.join(", ")
+        ));
+    }
     printer.warning(
         "copies of the old files, backups among them, still open with what opened them before",
     );

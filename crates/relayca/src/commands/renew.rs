@@ -48,6 +48,8 @@ struct Wanted {
 struct Renewed {
     issued: Issued,
     supersedes: CertificateRecord,
+    /// All that were live before: what is to be retired when the host uses the new one.
+    older: Vec<String>,
     rekeyed: bool,
     left_out: Vec<AltName>,
 }
@@ -215,6 +217,12 @@ fn wish(
     if !asked.arguments.rekey {
         refuse_unfit(supersedes, &host)?;
         used.refuse_revoked(&host, certificate.spki_der())?;
+        // An imported certificate may have a key of a kind that is not certified today.
+        relayca_ca::may_be_certified(certificate.spki_der()).map_err(|error| {
+            Failure::from(error)
+                .within(&host)
+                .hint(format!("`relayca renew --rekey {host}` gives it a new key"))
+        })?;
         request.public_key = Some(certificate.spki_der().to_vec());
         return Ok((request, left_out));
     }
@@ -416,6 +424,7 @@ fn renew(
     if rekeyed {
         old_bundles::keep(home, &issued, change, staged)?;
     }
+    let older = public_bundles::live(&*change, request.host.as_str())?;
     let what = if rekeyed { "rekey" } else { "renew" };
     enter_certificate(change, &issued, what, issuing.now)?;
     if let Some(after) = retire_after {
@@ -424,6 +433,7 @@ fn renew(
     Ok(Renewed {
         issued,
         supersedes,
+        older: older.into_iter().map(|record| record.serial).collect(),
         rekeyed,
         left_out,
     })

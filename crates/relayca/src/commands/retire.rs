@@ -3,10 +3,12 @@
 //! In: hosts that use their new certificates, or `--due`. Out: only the newest live certificate of each stays; the map without
 //! the others. Nothing is deleted: a retired certificate stays in the inventory.
 
+use relayca_ca::Serial;
 use relayca_inventory::{CertificateRecord, Inventory, NewEvent, Records, State};
 use serde_json::json;
 
 use super::issue::new_id;
+use super::revoke::tell_clock_behind;
 use super::snippet::known_host;
 use crate::authorities::Authorities;
 use crate::cli::Retire;
@@ -79,6 +81,9 @@ pub fn run(run: &Run, arguments: &Retire) -> Result<(), Failure> {
             record.host, record.serial
         ));
     }
+    if tell_clock_behind(run, &home, &superseded) {
+        return Ok(());
+    }
     run.printer.note(if shorter {
         "next: paste the map on each relay; until then the old keys may still relay"
     } else {
@@ -98,29 +103,83 @@ fn superseded(
         return pieces::due_to_retire(inventory, run.now);
     }
     let now = dates::stamp(run.now);
-    let valid = |record: &CertificateRecord| record.not_before <= now && record.not_after >= now;
     let mut all = Vec::new();
     for text in &arguments.hosts {
-        let (host, _) = known_host(home, text)?;
-        let mut live = public_bundles::live(inventory, host.as_str())?;
+        let named = by_serial(inventory, text)?;
+        let host = match &named {
+            Some(record) => record.host.clone(),
+            None => known_host(home, text)?.0.to_string(),
+        };
+        let mut live = public_bundles::live(inventory, &host)?;
         let Some(newest) = live.pop() else {
             return Err(Failure::new(format!("`{host}` has no live certificate"))
                 .hint(format!("`relayca show {host}` tells its history")));
         };
-        if !valid(&newest)
-            && let Some(older) = live.iter().find(|record| valid(record))
-        {
-            return Err(Failure::new(format!(
-                "the newest certificate of `{host}` ({}) is not valid today, and an older one ({}) is; nothing was retired",
-                newest.serial, older.serial
-            ))
-            .hint(format!(
-                "`relayca renew {host}` first, or look at the clock: retiring the older one would stop its mail"
-            )));
+        if let Some(named) = named {
+            refuse_in_use(&named, &newest)?;
+            // Once it is retired, to say so again does no harm.
+            live.retain(|record| record.serial == named.serial);
         }
+        refuse_to_stop_mail(&newest, &live, &now)?;
         all.extend(live);
     }
     all.sort_by(|one, other| one.serial.cmp(&other.serial));
     all.dedup_by(|one, other| one.serial == other.serial);
     Ok(all)
+}
+
+/// A certificate named by its serial.
+fn by_serial(
+    inventory: &(impl Records + ?Sized),
+    text: &str,
+) -> Result<Option<CertificateRecord>, Failure> {
+    let record = match text.parse::<Serial>() {
+        Ok(serial) => inventory.certificate(&serial.to_string())?,
+        Err(_) => None,
+    };
+    match record {
+        Some(record) if record.role == "ca" => Err(Failure::new(format!(
+            "serial {} is a CA's own certificate; nothing was retired",
+            record.serial
+        ))
+        .hint("`relayca rollover` tells how a CA is replaced")),
+        other => Ok(other),
+    }
+}
+
+/// The one that its host is to use is never retired.
+fn refuse_in_use(named: &CertificateRecord, newest: &CertificateRecord) -> Result<(), Failure> {
+    if named.serial != newest.serial {
+        return Ok(());
+    }
+    let host = &named.host;
+    Err(Failure::new(format!(
+        "serial {} is the one that `{host}` is to use; nothing was retired",
+        named.serial
+    ))
+    .hint(format!(
+        "`relayca renew {host}` first; for a host that is gone: `relayca revoke {host} --reason cessationOfOperation`"
+    )))
+}
+
+/// While the newest is not valid, an older one may be all that a host has.
+fn refuse_to_stop_mail(
+    newest: &CertificateRecord,
+    older: &[CertificateRecord],
+    now: &str,
+) -> Result<(), Failure> {
+    let valid = |record: &CertificateRecord| {
+        record.not_before.as_str() <= now && record.not_after.as_str() >= now
+    };
+    let host = &newest.host;
+    match older.iter().find(|record| valid(record)) {
+        Some(older) if !valid(newest) => Err(Failure::new(format!(
+            "the newest certificate of `{host}` ({}) is not valid today, and an older one ({}) is; nothing was retired",
+            newest.serial, older.serial
+        ))
+        .hint(format!(
+            "`relayca renew {host}` first, or look at the clock: retiring the older one would stop its mail"
+        ))),
+        _ => Ok(()),
+    }
 }

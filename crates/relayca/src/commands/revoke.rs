@@ -4,7 +4,7 @@
 //! certificates is never guessed about.
 
 use relayca_ca::{HostName, Reason, Serial};
-use relayca_inventory::{CertificateRecord, Inventory, NewEvent, Phase, Records, State};
+use relayca_inventory::{CertificateRecord, Filter, Inventory, NewEvent, Phase, Records, State};
 use serde_json::json;
 
 use super::issue::new_id;
@@ -17,13 +17,12 @@ use crate::home::Home;
 use crate::pieces;
 use crate::public_bundles;
 use crate::run::Run;
-use crate::settings::word;
 use crate::steps::{self, Steps};
 
 /// Runs the command.
 pub fn run(run: &Run, arguments: &Revoke) -> Result<(), Failure> {
     let mut home = run.home(arguments.what.first().map(String::as_str))?;
-    let reason: Reason = word(&arguments.reason)?;
+    let reason: Reason = arguments.reason.parse()?;
     let mut inventory = home.inventory()?;
     let mut change = inventory.change()?;
     disk::settle(&home.root, |id| Ok(change.published(id)?))?;
@@ -110,13 +109,20 @@ fn refuse_to_leave_the_key(
     inventory: &(impl Records + ?Sized),
     chosen: &[CertificateRecord],
 ) -> Result<(), Failure> {
+    // Not of its host alone: of a CA made elsewhere, a relay may have the key of a mail host.
+    let mut live = inventory.certificates(&Filter {
+        state: Some(State::Live),
+        ..Filter::default()
+    })?;
+    live.retain(|other| chosen.iter().all(|one| one.serial != other.serial));
     for record in chosen {
-        let live = public_bundles::live(inventory, &record.host)?;
-        let left: Vec<&str> = live
+        let left: Vec<String> = live
             .iter()
             .filter(|other| other.spki_sha256 == record.spki_sha256)
-            .map(|other| other.serial.as_str())
-            .filter(|serial| chosen.iter().all(|other| other.serial != *serial))
+            .map(|other| match other.host == record.host {
+                true => other.serial.clone(),
+                false => format!("{} of {}", other.serial, other.host),
+            })
             .collect();
         if !left.is_empty() {
             return Err(Failure::new(format!(
@@ -136,11 +142,16 @@ fn add_retired_of_the_key(
     inventory: &(impl Records + ?Sized),
     chosen: &mut Vec<CertificateRecord>,
 ) -> Result<(), Failure> {
+    let mut retired = inventory.certificates(&Filter {
+        state: Some(State::Retired),
+        ..Filter::default()
+    })?;
+    retired.retain(|record| record.role != "ca");
     for record in chosen.clone() {
-        for other in public_bundles::of_host(inventory, &record.host)? {
-            let fits = other.state == State::Retired && other.spki_sha256 == record.spki_sha256;
+        for other in &retired {
+            let fits = other.spki_sha256 == record.spki_sha256;
             if fits && chosen.iter().all(|one| one.serial != other.serial) {
-                chosen.push(other);
+                chosen.push(other.clone());
             }
         }
     }
@@ -238,13 +249,16 @@ fn report(run: &Run, home: &Home, chosen: &[CertificateRecord], shorter: bool, h
             "Postfix reads no revocation list: mail hosts go on trusting a relay that shows this certificate until it expires",
         );
         run.printer.hint(&format!(
-            "if its key was stolen, replace the CA (`{relayca} rollover prepare`); else `{relayca} renew --rekey HOST` is enough"
+            "if its key was stolen, replace the CA (`{relayca} rollover prepare`): a mail host trusts the thief until the last step of that, `{relayca} rollover retire`, has reached it; else `{relayca} renew --rekey HOST` is enough"
         ));
     }
     if has_list {
         run.printer.note(&format!(
             "the revocation list that was given out does not have it: `{relayca} crl` writes the next one"
         ));
+    }
+    if tell_clock_behind(run, home, chosen) {
+        return;
     }
     if shorter {
         run.printer
@@ -253,4 +267,24 @@ fn report(run: &Run, home: &Home, chosen: &[CertificateRecord], shorter: bool, h
         run.printer
             .note("the relays' maps stay as they are: these were not in it, or their key is in another certificate");
     }
+}
+
+/// Warns where by the clock these were in no map, because they are not valid yet: the relays have them all the same. Gives
+/// whether it did.
+pub fn tell_clock_behind(run: &Run, home: &Home, taken_out: &[CertificateRecord]) -> bool {
+    let now = dates::stamp(run.now);
+    let not_yet =
+        |record: &&CertificateRecord| record.role == "mailhost" && record.not_before > now;
+    let Some(record) = taken_out.iter().find(not_yet) else {
+        return false;
+    };
+    run.printer.warning(&format!(
+        "this machine's clock says {now}, and serial {} is valid from {} on: the map is not that of today, and the relays may list it still",
+        record.serial, record.not_before
+    ));
+    run.printer.hint(&format!(
+        "set the clock; then `{} map --format paste` prints the map for the relays",
+        steps::relayca(home)
+    ));
+    true
 }

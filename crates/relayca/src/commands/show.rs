@@ -133,12 +133,9 @@ fn show(
         text.push('\n');
     }
     for event in events {
-        text.push_str(&format!(
-            "{}  {}  {}\n",
-            event.at,
-            event.what,
-            event.serial.unwrap_or_default()
-        ));
+        let told = [Some(event.what), event.serial, event.detail];
+        let told: Vec<String> = told.into_iter().flatten().collect();
+        text.push_str(&format!("{}  {}\n", event.at, told.join("  ")));
     }
     run.printer.data(&text)
 }

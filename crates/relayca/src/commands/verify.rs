@@ -3,7 +3,7 @@
 //! Exit codes: 0 holds, 3 holds with warnings, 4 does not hold; 1 it could not be judged.
 
 use relayca_ca::{Finding, Role};
-use relayca_inventory::{Phase, Records, State};
+use relayca_inventory::{CertificateRecord, Phase, Records, State};
 use serde_json::json;
 use time::Duration;
 
@@ -56,7 +56,9 @@ fn verify_file(run: &Run, arguments: &Verify) -> Result<u8, Failure> {
     }
     match inventory.certificate(&certificate.serial().to_string())? {
         Some(record) if record.certificate_der == certificate.der() => {
-            if record.state != State::Live {
+            if record.state == State::Revoked {
+                faults.push(revoked(&record));
+            } else if record.state != State::Live {
                 warnings.push(format!("it was {}", record.state));
             } else if record.role == "mailhost"
                 && !listed(&record, &Today::of(&inventory, run.now)?)
@@ -74,6 +76,14 @@ fn verify_file(run: &Run, arguments: &Verify) -> Result<u8, Failure> {
         ));
     }
     judge(run, &arguments.what, &faults, &warnings)
+}
+
+/// Whatever its chain says, it is withdrawn.
+fn revoked(record: &CertificateRecord) -> Finding {
+    Finding::new("revoked", format!("serial {} was revoked", record.serial)).with_hint(format!(
+        "`relayca renew --rekey {}` gives the host a new key",
+        record.host
+    ))
 }
 
 /// Of a retired CA more is known than that no host trusts it.

@@ -100,7 +100,7 @@ pub fn find(
         list.add(
             "revoked-missing",
             format!("serial {serial} ({subject})"),
-            "the index lists revoked certificates whose files are not here: `relayca crl` cannot list them",
+            "the index lists revoked certificates whose files are not here: of them `relayca crl` lists those alone that the newest revocation list here has",
             "find them and import again, or replace the CA (`relayca rollover prepare`)",
         );
     }

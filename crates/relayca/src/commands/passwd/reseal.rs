@@ -50,9 +50,14 @@ pub fn all(
 ) -> Result<Resealed, Failure> {
     let prompt = run.secrets.prompt();
     let directories = directories(home, authorities)?;
-    for directory in &directories {
-        authority(home, directory, present, admins, rotate, &prompt, staged)
-            .map_err(|failure| failure.within(home.path(directory).display()))?;
+    for Directory { path, needs_key } in &directories {
+        let without = !needs_key && !home.path(&format!("{path}/{}", home::KEY)).exists();
+        let sealed = if without {
+            passphrase_alone(home, path, present, admins, &prompt, staged)
+        } else {
+            authority(home, path, present, admins, rotate, &prompt, staged)
+        };
+        sealed.map_err(|failure| failure.within(home.path(path).display()))?;
     }
     match &admins.wrapped {
         Some(wrapped) => staged.put(home::ADMIN_IDENTITY, wrapped, pieces::PRIVATE)?,
@@ -65,32 +70,66 @@ pub fn all(
         0
     };
     Ok(Resealed {
-        authorities: directories,
+        authorities: directories.into_iter().map(|one| one.path).collect(),
         bundles,
     })
 }
 
-/// Every directory with a sealed CA passphrase: those of the inventory, and whatever else lies there.
-fn directories(home: &Home, authorities: &Authorities) -> Result<Vec<String>, Failure> {
+/// A directory with a sealed CA passphrase, below the authority.
+struct Directory {
+    path: String,
+    /// Whether it is no use without the key.
+    needs_key: bool,
+}
+
+/// Every one: those of the inventory, and whatever else lies there.
+fn directories(home: &Home, authorities: &Authorities) -> Result<Vec<Directory>, Failure> {
     let has = |directory: &str| {
         home.path(&format!("{directory}/{}", home::PASSPHRASE))
             .exists()
     };
-    let mut directories = Vec::new();
+    let mut directories: Vec<Directory> = Vec::new();
     for standing in authorities.all() {
-        let directory = standing.directory();
-        // Of a retired one the key may be gone. Of any other it may not: opening it says what is wrong.
-        if standing.phase != Phase::Retired || has(&directory) {
-            directories.push(directory);
+        let path = standing.directory();
+        // Of a retired one the key may be destroyed, and of an outgoing one lost. Of any other it may not: opening it says
+        // what is wrong.
+        let needs_key = matches!(standing.phase, Phase::Active | Phase::Prepared);
+        if needs_key || has(&path) {
+            directories.push(Directory { path, needs_key });
         }
     }
     for name in names(&home.path(home::CA))? {
-        let directory = format!("{}/{name}", home::CA);
-        if home.path(&directory).is_dir() && has(&directory) && !directories.contains(&directory) {
-            directories.push(directory);
+        let path = format!("{}/{name}", home::CA);
+        let is_new = || directories.iter().all(|known| known.path != path);
+        if home.path(&path).is_dir() && has(&path) && is_new() {
+            directories.push(Directory {
+                path,
+                needs_key: false,
+            });
         }
     }
     Ok(directories)
+}
+
+/// The passphrase of a CA whose key is gone: a copy of the key may turn up.
+fn passphrase_alone(
+    home: &Home,
+    directory: &str,
+    present: &Present,
+    admins: &Admins,
+    prompt: &Arc<dyn Prompt>,
+    staged: &Staged,
+) -> Result<(), Failure> {
+    let path = format!("{directory}/{}", home::PASSPHRASE);
+    let opened = relayca_bundle::open(&home.read(&path)?, &present.ca())
+        .map_err(|error| Failure::from(error).within(home::PASSPHRASE))?;
+    let proof = admins.proof_of_ca(present);
+    let sealed = issuing::seal_passphrase(
+        &passphrase_of(&opened)?,
+        &admins.seal_ca(prompt),
+        proof.as_ref(),
+    )?;
+    staged.put(&path, &sealed, pieces::PRIVATE)
 }
 
 /// One CA: its passphrase, and with `rotate` its key.

@@ -2,7 +2,9 @@
 //!
 //! In: what was renewed. Out: text. It refuses to know how it was done.
 
-use relayca_ca::Certificate;
+use std::collections::BTreeMap;
+
+use relayca_ca::{Certificate, HostName};
 use relayca_fingerprint::FingerprintMap;
 use relayca_inventory::Records;
 use serde_json::{Value, json};
@@ -81,12 +83,12 @@ pub fn report(
                 host_steps(&mut steps, home, one, trusted)?;
             }
         } else {
-            many_steps(&mut steps, home, mail_hosts.iter().any(|one| one.rekeyed));
+            many_steps(&mut steps, home, &mail_hosts);
         }
         last_step(&mut steps, home, renewed, retire_after);
         run.printer.data(steps.text())?;
     }
-    notes(run, home, renewed);
+    notes(run, home, renewed, retire_after);
     tell_left_out(run, left_out);
     Ok(())
 }
@@ -119,37 +121,60 @@ fn host_steps(
     Ok(())
 }
 
-fn many_steps(steps: &mut Steps, home: &Home, rekeyed: bool) {
+/// Many mail hosts are not told one by one, but by what differs: where Postfix has its files, and how theirs reach them.
+fn many_steps(steps: &mut Steps, home: &Home, mail_hosts: &[&Renewed]) {
     let bundles = steps::quoted(&home.path("bundles"));
-    let directory = &home.settings.config_directory;
-    let commands = if rekeyed {
-        format!(
-            "# scp {bundles}/HOST.tar.age root@HOST:\n\
-             # {} passphrase HOST\n\
-             # age -d HOST.tar.age | tar -xf - -C {directory}/relayca && postfix reload    (on HOST)",
-            steps::relayca(home)
-        )
-    } else {
-        format!(
-            "# scp {bundles}/HOST.public.tar root@HOST:\n\
-             # tar -xf HOST.public.tar -C {directory}/relayca && postfix reload    (on HOST)"
-        )
-    };
-    steps.add(
-        "For each mail host: send its files, unpack them where the key lies, reload Postfix.",
-        &commands,
-    );
+    let mut ways: BTreeMap<(&str, Delivery), Vec<&HostName>> = BTreeMap::new();
+    for one in mail_hosts {
+        let host = &one.issued.host;
+        let directory = home.settings.config_directory(host);
+        ways.entry((directory, one.issued.delivery))
+            .or_default()
+            .push(host);
+    }
+    let only = ways.len() == 1;
+    for ((directory, delivery), hosts) in ways {
+        let Some(first) = hosts.first() else { continue };
+        let reload = steps::reload(&home.settings, first);
+        let into = format!("tar -xf - -C {directory}/relayca && {reload}    (on HOST)");
+        let commands = match delivery {
+            Delivery::ByPassphrase => format!(
+                "# scp {bundles}/HOST.tar.age root@HOST:\n\
+                 # {} passphrase HOST\n\
+                 # age -d HOST.tar.age | {into}",
+                steps::relayca(home)
+            ),
+            Delivery::ToKey(key) => format!(
+                "# scp {bundles}/HOST.tar.age root@HOST:\n\
+                 # age -d -i {key} HOST.tar.age | {into}"
+            ),
+            Delivery::Public => format!(
+                "# scp {bundles}/HOST.public.tar root@HOST:\n\
+                 # cat HOST.public.tar | {into}"
+            ),
+        };
+        let whom = if only {
+            "each mail host".to_owned()
+        } else {
+            let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
+            names.join(" ")
+        };
+        steps.add(
+            &format!("For {whom}: send its files, unpack them where the key lies, reload Postfix."),
+            &commands,
+        );
+    }
 }
 
 /// Retiring, when all hosts have theirs.
 fn last_step(steps: &mut Steps, home: &Home, renewed: &[Renewed], retire_after: Option<&str>) {
-    let hosts: Vec<&str> = renewed
+    // By serial: what somebody else renews meanwhile is not to go with them.
+    let serials: Vec<&str> = renewed
         .iter()
-        .take(MANY)
-        .map(|one| one.issued.host.as_str())
+        .flat_map(|one| one.older.iter().map(String::as_str))
         .collect();
-    let hosts = if renewed.len() < MANY {
-        hosts.join(" ")
+    let old = if renewed.len() < MANY {
+        serials.join(" ")
     } else {
         "HOST...".to_owned()
     };
@@ -165,7 +190,7 @@ fn last_step(steps: &mut Steps, home: &Home, renewed: &[Renewed], retire_after: 
         None => (
             "Here, when the hosts use the new certificates: take the old ones out of use."
                 .to_owned(),
-            format!("{relayca} retire {hosts}"),
+            format!("{relayca} retire {old}"),
         ),
     };
     let command = if renewed.len() < MANY || retire_after.is_some() {
@@ -176,7 +201,7 @@ fn last_step(steps: &mut Steps, home: &Home, renewed: &[Renewed], retire_after: 
     steps.add(&title, &command);
 }
 
-fn notes(run: &Run, home: &Home, renewed: &[Renewed]) {
+fn notes(run: &Run, home: &Home, renewed: &[Renewed], retire_after: Option<&str>) {
     for one in renewed.iter().take(MANY) {
         let issued = &one.issued;
         let what = if one.rekeyed { "rekeyed" } else { "renewed" };
@@ -206,7 +231,13 @@ fn notes(run: &Run, home: &Home, renewed: &[Renewed]) {
             renewed.len() - MANY
         ));
     }
-    run.printer.note("next: paste the steps in their order; the old certificates go on working until they are retired");
+    run.printer.note(&match retire_after {
+        Some(after) => format!(
+            "next: paste the steps in their order; the old certificates go on working until {}",
+            dates::day_of(after)
+        ),
+        None => "next: paste the steps in their order; the old certificates go on working until they are retired".to_owned(),
+    });
 }
 
 /// Those whose time comes and that were not renewed: a warning each.

@@ -84,7 +84,32 @@ fn prove(
     new: &Standing,
     admins: &crate::home::AdminKeys,
 ) -> Result<(), Failure> {
-    let authority = home.authority_in(&new.directory(), admins, run.now)?;
+    let relayca = steps::relayca(home);
+    let directory = new.directory();
+    for (file, _) in FILES {
+        let path = home.path(&format!("{directory}/{file}"));
+        if matches!(path.try_exists(), Ok(false)) {
+            return Err(Failure::new(format!(
+                "`{}` is missing; nothing was changed",
+                path.display()
+            ))
+            .hint(format!(
+                "restore it from a backup, or `{relayca} rollover retire` and prepare anew"
+            )));
+        }
+    }
+    let (from, until) = (new.certificate.not_before(), new.certificate.not_after());
+    if run.now < from || run.now > until {
+        return Err(Failure::new(format!(
+            "the prepared CA is valid from {} to {} and not today; nothing was changed",
+            dates::day(from),
+            dates::day(until)
+        ))
+        .hint(format!(
+            "look at this machine's clock; if it is right, `{relayca} rollover retire` and prepare anew"
+        )));
+    }
+    let authority = home.authority_in(&directory, admins, run.now)?;
     if authority.certificate().der() == new.certificate.der() {
         return Ok(());
     }
@@ -92,7 +117,9 @@ fn prove(
         "the certificate in `{}` is not the one that was prepared",
         home.path(&new.directory()).display()
     ))
-    .hint("restore the directory from a backup, or `relayca rollover retire` and prepare anew"))
+    .hint(format!(
+        "restore the directory from a backup, or `{relayca} rollover retire` and prepare anew"
+    )))
 }
 
 /// The old CA's files move to a directory of their own, the new one's take their place.

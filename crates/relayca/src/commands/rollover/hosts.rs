@@ -3,6 +3,8 @@
 //! In: the inventory under its lock, the CAs to trust. Out: every host's public bundle, staged, and the steps that put the
 //! trust file in place. It refuses to know why the CAs change.
 
+use std::collections::BTreeMap;
+
 use relayca_ca::{AltName, Certificate, HostName};
 use relayca_inventory::{CertificateRecord, Change, Records};
 use serde_json::{Value, json};
@@ -109,17 +111,36 @@ pub fn trust_steps(
             .iter()
             .try_for_each(|one| steps::certificates(steps, home, &one.host, None, trusted));
     }
-    let settings = &home.settings;
-    steps.add(
-        "For each host, in any order: send its files, take the CA certificates to trust out of them, reload Postfix.",
-        &format!(
-            "# scp {}/HOST.public.tar root@HOST:\n\
-             # tar -xf HOST.public.tar -C {}/relayca {}-ca.crt.pem && postfix reload    (on HOST)",
-            steps::quoted(&home.path("bundles")),
-            settings.config_directory,
-            settings.domain
-        ),
-    );
+    // Where Postfix has its files, and the hosts of which that is so: nearly always one place.
+    let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for one in hosts {
+        let directory = home.settings.config_directory(&one.host);
+        places.entry(directory).or_default().push(one.host.as_str());
+    }
+    for (directory, there) in &places {
+        let whom = if places.len() == 1 {
+            "each host".to_owned()
+        } else if *directory == home.settings.config_directory {
+            "each host that no other step names".to_owned()
+        } else {
+            there.join(" ")
+        };
+        let reload = match *directory {
+            "/etc/postfix" => "postfix reload".to_owned(),
+            other => format!("postfix -c {other} reload"),
+        };
+        steps.add(
+            &format!(
+                "For {whom}, in any order: send its files, take the CA certificates to trust out of them, reload Postfix."
+            ),
+            &format!(
+                "# scp {}/HOST.public.tar root@HOST:\n\
+                 # tar -xf HOST.public.tar -C {directory}/relayca {}-ca.crt.pem && {reload}    (on HOST)",
+                steps::quoted(&home.path("bundles")),
+                home.settings.domain
+            ),
+        );
+    }
     Ok(())
 }
 

@@ -229,6 +229,9 @@ fn report(
         "next: paste the steps on every host, relays and mail hosts in any order: who trusts both CAs accepts all that it accepted before, and the new one has signed nothing yet",
     );
     run.printer.note(&format!(
+        "was the old CA's key stolen? Then go through all steps today: whoever has it can pose as the relay to each mail host until the block of `{relayca} rollover retire` is pasted there"
+    ));
+    run.printer.note(&format!(
         "a bundle sealed before today has the old CA alone: a host that is set up from one needs its step, too. To give the new CA up: `{relayca} rollover retire`"
     ));
     Ok(())
