@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo | test | bench`.
+//! The project's own commands: `cargo xtask demo | test | bench | fuzz`.
 //!
 //! Enters: a word. Leaves: what the command prints, and its exit code. Refuses to know how any of them works.
 
@@ -10,6 +10,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod needs;
 mod test;
 
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND
   demo    makes an authority in a temporary place and, where Postfix is installed, relays a message
   test    installs what the tests need (apt, as root) and runs all of them; arguments go to nextest
   bench   measures relayca beside its peers and beside the raw cost
+  fuzz    [--seconds N] [TARGET...] runs each fuzz target for N seconds, 20 unless told otherwise
 ";
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::run(),
         Some("test") => test::run(rest),
         Some("bench") => bench::run(rest),
+        Some("fuzz") => fuzz::run(rest),
         _ => Err(anyhow::anyhow!(USAGE)),
     };
     match done {

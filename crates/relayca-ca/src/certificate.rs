@@ -11,7 +11,7 @@ use x509_parser::error::X509Error;
 use x509_parser::prelude::FromDer;
 
 use crate::constraints::Constraints;
-use crate::der::is_signed_envelope;
+use crate::der::{is_one_sequence, is_signed_envelope};
 use crate::directory_name::{common_name, shown_name};
 use crate::extensions::Extensions;
 use crate::name::AltName;
@@ -126,6 +126,15 @@ impl Certificate {
         let Ok(([], x509)) = X509Certificate::from_der(der) else {
             return Err(CertificateError::Malformed);
         };
+        // The parser gives a key or a name with a part that it cannot read cut short there.
+        let parts = [
+            x509.public_key().raw,
+            x509.subject().as_raw(),
+            x509.issuer().as_raw(),
+        ];
+        if !parts.into_iter().all(is_one_sequence) {
+            return Err(CertificateError::Malformed);
+        }
         let validity = x509.validity();
         Ok(Certificate {
             serial: Serial::from_der_integer(x509.raw_serial())

@@ -11,7 +11,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::{CertificateRevocationList, RevokedCertificate};
 
 use crate::certificate::Certificate;
-use crate::der::{INTEGER, SEQUENCE, element, is_signed_envelope};
+use crate::der::{INTEGER, SEQUENCE, element, is_one_sequence, is_signed_envelope};
 use crate::directory_name::shown_name;
 use crate::pem_block;
 use crate::public_key;
@@ -20,6 +20,8 @@ use crate::serial::Serial;
 
 /// The largest list looked at, in bytes: a third of a million entries.
 const MAX_LIST: usize = 16 * 1024 * 1024;
+/// The most extensions looked at.
+const MAX_EXTENSIONS: usize = 32;
 /// The same as PEM.
 const MAX_TEXT: usize = 2 * MAX_LIST;
 /// UTCTime.
@@ -117,6 +119,10 @@ impl RevocationList {
         let Ok(([], list)) = CertificateRevocationList::from_der(der) else {
             return Err(CrlError::Malformed);
         };
+        // A name with a part that cannot be read would be given cut short.
+        if !is_one_sequence(list.issuer().as_raw()) {
+            return Err(CrlError::Malformed);
+        }
         let revoked = list
             .iter_revoked_certificates()
             .map(revoked)
@@ -304,6 +310,10 @@ struct Known {
 }
 
 fn known_extensions(extensions: &[X509Extension<'_>]) -> Result<Known, CrlError> {
+    // RFC 5280 section 5.2 knows seven.
+    if extensions.len() > MAX_EXTENSIONS {
+        return Err(unusable("has too many extensions"));
+    }
     let mut known = Known::default();
     for (index, extension) in extensions.iter().enumerate() {
         if extensions

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::certificate::{Certificate, CertificateError};
+use crate::der::is_one_sequence;
 use crate::key::{KeyError, Pair};
 use crate::pem_block;
 use crate::public_key;
@@ -169,7 +170,9 @@ fn certificate(der: &[u8]) -> Option<Inspected> {
     let spki_der = match Certificate::from_der(der) {
         Ok(certificate) => certificate.spki_der().to_vec(),
         Err(_) => match X509Certificate::from_der(der) {
-            Ok(([], x509)) => x509.public_key().raw.to_vec(),
+            Ok(([], x509)) if is_one_sequence(x509.public_key().raw) => {
+                x509.public_key().raw.to_vec()
+            }
             _ => return None,
         },
     };

@@ -3,6 +3,7 @@
 //! Enters: bounded bytes. Leaves: the blocks in order, contents zeroized on drop; or text for one block. Refuses to know:
 //! what a label means. Every block that begins must end: a file cut short is an error, never a shorter list.
 
+use crate::der::is_one_sequence;
 use pkcs8::LineEnding;
 use pkcs8::der::pem as base64_armor;
 use zeroize::Zeroizing;
@@ -46,9 +47,9 @@ pub(crate) enum PemError {
     TooMany,
 }
 
-/// Whether the bytes hold PEM armour at all.
+/// Whether the bytes hold PEM armour at all. DER may have the words in a name, or by chance in a key: whole DER is not armour.
 pub(crate) fn looks_like_pem(bytes: &[u8]) -> bool {
-    bytes.windows(11).any(|window| window == b"-----BEGIN ")
+    !is_one_sequence(bytes) && bytes.windows(11).any(|window| window == b"-----BEGIN ")
 }
 
 /// All blocks in order. Text outside blocks is explanation (RFC 7468 section 5.2) and passed over.

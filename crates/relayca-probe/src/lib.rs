@@ -4,6 +4,8 @@
 //! speaks. This crate refuses to know files, and refuses to judge: it records whatever certificate it is shown, and
 //! therefore never sends mail. It has a socket and, for that, a clock.
 
+#[doc(hidden)]
+pub mod outside;
 mod reply;
 mod starttls;
 mod tls;
