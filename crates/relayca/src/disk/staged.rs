@@ -267,7 +267,7 @@ fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
         }
     }
     for directory in &touched {
-        sync(directory)?;
+        sync_what_is_left(directory)?;
     }
     // What is left in it are the copies of what was replaced.
     match fs::remove_dir_all(directory) {
@@ -275,6 +275,14 @@ fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
             Err(Failure::io("remove", directory, &error))
         }
         _ => Ok(()),
+    }
+}
+
+/// Brings a directory to the disk; that it went, with its last file and by another process, is its parent's to tell.
+fn sync_what_is_left(directory: &Path) -> Result<(), Failure> {
+    match (sync(directory), directory.parent()) {
+        (Err(_), Some(parent)) if matches!(directory.try_exists(), Ok(false)) => sync(parent),
+        (synced, _) => synced,
     }
 }
 
@@ -359,6 +367,14 @@ mod tests {
         assert!(!root.path().join("ca/0a").exists());
         assert!(!root.path().join("bundles/three").exists());
         assert!(root.path().join("bundles").exists(), "made once for all");
+    }
+
+    #[test]
+    fn a_directory_that_another_process_took_away_is_no_failure() {
+        let root = tempfile::tempdir().unwrap();
+        sync_what_is_left(&root.path().join("gone")).unwrap();
+        sync_what_is_left(root.path()).unwrap();
+        assert!(sync_what_is_left(&root.path().join("gone/further")).is_err());
     }
 
     #[test]
