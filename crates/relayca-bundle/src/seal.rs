@@ -77,7 +77,23 @@ pub fn seal(plain: &[u8], to: &SealTo<'_>) -> Result<Vec<u8>, SealError> {
     if plain.len() + overhead + MAX_HEADER_BYTES > MAX_SEALED_BYTES {
         return Err(SealError::TooLarge);
     }
-    let encryptor = match to {
+    let encryptor = encryptor(to)?;
+    let mut sealed = Vec::with_capacity(plain.len() + overhead);
+    let mut writer = encryptor
+        .wrap_output(&mut sealed)
+        .map_err(|_| SealError::Writing)?;
+    writer
+        .write_all(plain)
+        .and_then(|()| writer.finish().map(|_| ()))
+        .map_err(|_| SealError::Writing)?;
+    // Only a plugin could write so much; what cannot be opened again must not be written.
+    header_fits(&sealed).map_err(|_| SealError::TooManyRecipients)?;
+    Ok(sealed)
+}
+
+/// The head of an age file for these: a plugin or scrypt does its work here.
+pub(crate) fn encryptor(to: &SealTo<'_>) -> Result<age::Encryptor, SealError> {
+    match to {
         SealTo::Passphrase {
             passphrase,
             work_factor,
@@ -101,18 +117,7 @@ pub fn seal(plain: &[u8], to: &SealTo<'_>) -> Result<Vec<u8>, SealError> {
             age::Encryptor::with_recipients(keys.iter().map(RecipientRef::as_age))
         }
     }
-    .map_err(encrypt_error)?;
-    let mut sealed = Vec::with_capacity(plain.len() + overhead);
-    let mut writer = encryptor
-        .wrap_output(&mut sealed)
-        .map_err(|_| SealError::Writing)?;
-    writer
-        .write_all(plain)
-        .and_then(|()| writer.finish().map(|_| ()))
-        .map_err(|_| SealError::Writing)?;
-    // Only a plugin could write so much; what cannot be opened again must not be written.
-    header_fits(&sealed).map_err(|_| SealError::TooManyRecipients)?;
-    Ok(sealed)
+    .map_err(encrypt_error)
 }
 
 /// A recipient as age wants it, borrowed where it can be.

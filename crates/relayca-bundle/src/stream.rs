@@ -12,10 +12,9 @@ use age::stream::{StreamReader, StreamWriter};
 
 use crate::identity::Attempt;
 use crate::seal::{
-    self, MAGIC, MAX_HEADER_BYTES, MAX_RECIPIENTS, MAX_WORK_FACTOR, OpenError, OpenWith,
-    RecipientRef, SealError, SealTo,
+    self, MAGIC, MAX_HEADER_BYTES, MAX_WORK_FACTOR, OpenError, OpenWith, SealError, SealTo,
 };
-use crate::stretch::{Unwrap, Wrap};
+use crate::stretch::Unwrap;
 
 /// Bytes read at once.
 const BUFFER: usize = 128 << 10;
@@ -25,31 +24,7 @@ const BUFFER: usize = 128 << 10;
 /// # Errors
 /// [`SealError`]; [`SealError::Writing`] where `output` fails.
 pub fn seal_to_writer<W: Write>(output: W, to: &SealTo<'_>) -> Result<SealingWriter<W>, SealError> {
-    let encryptor = match to {
-        SealTo::Passphrase {
-            passphrase,
-            work_factor,
-        } => {
-            if !(1..=MAX_WORK_FACTOR).contains(work_factor) {
-                return Err(SealError::WorkFactor {
-                    work_factor: *work_factor,
-                });
-            }
-            let wrap = Wrap::new(passphrase, *work_factor).ok_or(SealError::Randomness)?;
-            age::Encryptor::with_recipients(std::iter::once(&wrap as &dyn age::Recipient))
-        }
-        SealTo::Recipients { recipients, prompt } => {
-            if recipients.is_empty() {
-                return Err(SealError::NoRecipients);
-            }
-            if recipients.len() > MAX_RECIPIENTS {
-                return Err(SealError::TooManyRecipients);
-            }
-            let keys = seal::recipient_keys(recipients, prompt)?;
-            age::Encryptor::with_recipients(keys.iter().map(RecipientRef::as_age))
-        }
-    }
-    .map_err(seal::encrypt_error)?;
+    let encryptor = seal::encryptor(to)?;
     let head = Arc::new(Mutex::new(Some(Vec::new())));
     let headed = Headed {
         output,

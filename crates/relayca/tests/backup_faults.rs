@@ -4,35 +4,11 @@
 mod authority;
 mod copies;
 
-use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
-use authority::{Admin, Outcome, RELAYCA};
+use authority::RELAYCA;
+use authority::faults::with_fault;
 use copies::{assert_identical, assert_no_leavings, files, full};
-
-fn with_fault(
-    admin: &Admin,
-    calls: &str,
-    fault: &str,
-    nth: usize,
-    arguments: &[&str],
-) -> Option<Outcome> {
-    let mut command = admin.program("strace");
-    command
-        .args([
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            &format!("trace={calls}"),
-        ])
-        .args(["-e", &format!("inject={calls}:{fault}:when={nth}")])
-        .arg(RELAYCA)
-        .args(arguments);
-    let output = command.output().unwrap();
-    (output.status.signal() != Some(9)).then(|| output.into())
-}
 
 #[test]
 fn killed_at_any_moment_there_is_a_whole_backup_or_none() {

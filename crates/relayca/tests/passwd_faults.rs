@@ -4,37 +4,12 @@
 mod authority;
 mod sealed;
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use authority::faults::with_fault;
 use authority::{Admin, Outcome, RELAYCA, Tree, judge, keygen};
 use sealed::{ca_certificate_key, ca_key, opens, opens_all, opens_none, sealed, with_old_bundle};
-
-/// Runs relayca with a fault injected into the `nth` of these calls. `None` when it was killed.
-fn with_fault(
-    admin: &Admin,
-    calls: &str,
-    fault: &str,
-    nth: usize,
-    arguments: &[&str],
-) -> Option<Outcome> {
-    let mut command = admin.program("strace");
-    command
-        .args([
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            &format!("trace={calls}"),
-        ])
-        .args(["-e", &format!("inject={calls}:{fault}:when={nth}")])
-        .arg(RELAYCA)
-        .args(arguments);
-    let output = command.output().unwrap();
-    (output.status.signal() != Some(9)).then(|| output.into())
-}
 
 /// An authority that goes from one admin to another with everything rotated, put back before each attempt.
 struct Swap {

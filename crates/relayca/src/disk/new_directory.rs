@@ -8,16 +8,13 @@ use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 
 use walkdir::WalkDir;
 
-use super::unfinished::{keep, unfinished};
+use super::unfinished::{UNFINISHED_NAME, clear_leavings, keep, unfinished};
 use super::{FLUSH_ALL_FROM, flush_file_system, make_directory, sync, write_exclusive};
 use crate::failure::Failure;
-
-/// How the name ends under which it is being built.
-const UNFINISHED: &str = ".unfinished";
 
 /// A directory that appears whole or not at all.
 #[derive(Debug)]
@@ -46,7 +43,7 @@ impl NewDirectory {
         clear_leavings(parent, &name.to_string_lossy());
         // A name that nobody can have taken before us, with something else behind it.
         let building = parent.join(format!(
-            ".{}.{}{UNFINISHED}",
+            ".{}.{}{UNFINISHED_NAME}",
             name.to_string_lossy(),
             relayca_ca::Serial::random()?
         ));
@@ -203,32 +200,6 @@ fn exists(target: &Path) -> Failure {
         target.display()
     ))
     .hint("name another directory, or look at what is there first: relayca never overwrites it")
-}
-
-/// Takes away what killed runs left for the target `name`: directories of ours, for us alone, under a name that only
-/// we give, and that nobody works in. Anything else is not ours to touch.
-fn clear_leavings(parent: &Path, name: &str) {
-    let Ok(entries) = fs::read_dir(parent) else {
-        return;
-    };
-    let begins = format!(".{name}.");
-    for entry in entries.filter_map(Result::ok) {
-        let file_name = entry.file_name().to_string_lossy().into_owned();
-        let ours = file_name
-            .strip_prefix(&begins)
-            .and_then(|rest| rest.strip_suffix(UNFINISHED))
-            .is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let private = entry.metadata().is_ok_and(|found| {
-            found.is_dir()
-                && found.uid() == rustix::process::geteuid().as_raw()
-                && found.mode() & 0o7777 == 0o700
-        });
-        let dead = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-        if ours && private && dead() {
-            // Where it cannot go it does no harm.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }
 
 /// Refuses a path that leads anywhere but down.

@@ -5,15 +5,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::sync;
-use super::unfinished::{keep, unfinished};
+use super::unfinished::{UNFINISHED_NAME, clear_leavings, keep, unfinished};
 use crate::failure::Failure;
-
-/// How the name ends under which it is being written.
-const UNFINISHED: &str = ".unfinished";
 
 /// A file that appears whole or not at all, for its owner alone.
 #[derive(Debug)]
@@ -39,7 +36,7 @@ impl NewFile {
         let name = name.to_string_lossy();
         clear_leavings(parent, &name);
         let building = parent.join(format!(
-            ".{name}.{}{UNFINISHED}",
+            ".{name}.{}{UNFINISHED_NAME}",
             relayca_ca::Serial::random()?
         ));
         let file = OpenOptions::new()
@@ -140,35 +137,11 @@ fn exists(target: &Path) -> Failure {
     .hint("name another file: relayca never overwrites one")
 }
 
-/// Takes away what killed runs left for the file `name`: files of ours that nobody writes to.
-fn clear_leavings(parent: &Path, name: &str) {
-    let Ok(entries) = fs::read_dir(parent) else {
-        return;
-    };
-    let begins = format!(".{name}.");
-    for entry in entries.filter_map(Result::ok) {
-        let file_name = entry.file_name().to_string_lossy().into_owned();
-        let ours = file_name
-            .strip_prefix(&begins)
-            .and_then(|rest| rest.strip_suffix(UNFINISHED))
-            .is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let private = entry.metadata().is_ok_and(|found| {
-            found.is_file()
-                && found.uid() == rustix::process::geteuid().as_raw()
-                && found.mode() & 0o7777 == 0o600
-        });
-        let dead = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-        if ours && private && dead() {
-            // Where it cannot go it does no harm.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).unwrap();

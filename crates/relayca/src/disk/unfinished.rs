@@ -2,7 +2,8 @@
 //!
 //! In: paths that are being written. Out: they are gone, or kept once they count. It refuses to know what is in them.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,9 @@ use crate::failure::Failure;
 
 /// Ends the name of a directory that is being taken away.
 pub(super) const GOING: &str = ".going";
+
+/// Ends the name of what is not whole yet.
+pub(super) const UNFINISHED_NAME: &str = ".unfinished";
 
 /// What to take away when the user interrupts.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -82,4 +86,40 @@ pub fn remove_unfinished() {
             }
         }
     });
+}
+
+/// Takes away what killed runs left for the target `name`: things of ours, for us alone, under a name that only we give, and
+/// that nobody works in. Anything else is not ours to touch.
+pub(super) fn clear_leavings(parent: &Path, name: &str) {
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
+    let begins = format!(".{name}.");
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        let file_name = entry.file_name().to_string_lossy().into_owned();
+        let ours = file_name
+            .strip_prefix(&begins)
+            .and_then(|rest| rest.strip_suffix(UNFINISHED_NAME))
+            .is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        // Not through a link: its own kind, owner and mode.
+        let Ok(found) = entry.metadata() else {
+            continue;
+        };
+        let private = found.uid() == rustix::process::geteuid().as_raw()
+            && match found.mode() & 0o7777 {
+                0o700 => found.is_dir(),
+                0o600 => found.is_file(),
+                _ => false,
+            };
+        let dead = || File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        if ours && private && dead() {
+            // Where it cannot go it does no harm.
+            let _ = if found.is_dir() {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+        }
+    }
 }
