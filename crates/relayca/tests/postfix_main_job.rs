@@ -188,3 +188,37 @@ fn every_step_that_is_printed_says_where_it_belongs() {
         );
     }
 }
+
+#[test]
+fn a_map_too_long_to_paste_is_sent_and_put_in_place_as_printed() {
+    let pair = Pair::new(program(), &[], None).unwrap();
+    pair.issue(&[]).unwrap();
+    let hosts: String = (0..120).map(|number| format!("h{number}\n")).collect();
+    let list = pair.admin.place().join("hosts.txt");
+    std::fs::write(&list, hosts).unwrap();
+    let printed = pair
+        .admin
+        .done(&["issue", "--from", list.to_str().unwrap()])
+        .unwrap();
+    assert!(printed.contains("put the map in place"), "{printed}");
+    let certificate = pair.relay.config().join(format!("relayca/{RELAY}.crt.pem"));
+    let before = std::fs::read_to_string(&certificate).unwrap();
+    pair.paste(&printed).unwrap();
+    let map = pair.relay.config().join("relayca/relay_clientcerts");
+    let text = std::fs::read_to_string(&map).unwrap();
+    assert_eq!(text.matches("example.org\n").count(), 121, "{text}");
+    assert_eq!(std::fs::read_to_string(&certificate).unwrap(), before);
+    pair.relays("someone@example.net").unwrap();
+
+    // Shut out by the same way: the database was made anew, not only the text.
+    let printed = pair.admin.done(&["revoke", "mailhost"]).unwrap();
+    assert!(printed.contains("put the map in place"), "{printed}");
+    pair.paste(&printed).unwrap();
+    pair.mail_host
+        .send("info@example.org", "someone@example.net", "late")
+        .unwrap();
+    pair.mail_host
+        .wait_for_log("status=deferred", SOON)
+        .unwrap();
+    assert_eq!(pair.mail_host.queue().unwrap().len(), 1);
+}
