@@ -130,6 +130,11 @@ impl Recipient {
         })
     }
 
+    /// Whether sealing to it runs a plugin, which may wait for a person or a token.
+    pub fn needs_plugin(&self) -> bool {
+        matches!(self.key, RecipientKey::Plugin(_))
+    }
+
     pub(crate) fn native(key: &age::x25519::Recipient) -> Self {
         Self {
             text: key.to_string(),

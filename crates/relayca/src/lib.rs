@@ -40,7 +40,7 @@ use crate::run::Run;
 #[must_use]
 pub fn main() -> ExitCode {
     process::keep_secrets_in_memory();
-    process::tidy_up_on_interrupt();
+    process::end_on_interrupt();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -49,10 +49,7 @@ pub fn main() -> ExitCode {
     match dispatch(&run, &cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            while process::interrupted() {
-                // The thread that tidies up ends the process.
-                std::thread::park();
-            }
+            process::end_if_interrupted();
             let failure = run.secrets.unanswered().unwrap_or(failure);
             run.printer.failure(&failure);
             ExitCode::from(failure.code)
@@ -91,6 +88,9 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn dispatch(run: &Run, command: &Command) -> Result<u8, Failure> {
+    if !matches!(command, Command::Issue(_)) {
+        process::watch_for_interrupts();
+    }
     match command {
         Command::Init(arguments) => commands::init::run(run, arguments)?,
         Command::Issue(arguments) => commands::issue::run(run, arguments)?,

@@ -3,22 +3,18 @@
 //! In: nothing. Out: no core dumps, no debugger by the same user, and an interrupt that leaves nothing
 //! half done. It refuses to know what the process works on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Once;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use crate::disk;
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Whether an interrupt is ending this process. What fails from then on fails because its files are
-/// being taken away, and is not worth a word.
-pub fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::SeqCst)
-}
+/// What asks a process to end.
+const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 /// Keys and passphrases are in this process's memory: no core file may hold them.
 pub fn keep_secrets_in_memory() {
@@ -32,27 +28,65 @@ pub fn keep_secrets_in_memory() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// On SIGINT, SIGTERM and SIGHUP: takes away what is unfinished, gives the terminal its echo back, and
-/// ends with 128 plus the signal's number. What is committed stays and is finished by the next command.
-pub fn tidy_up_on_interrupt() {
-    let terminal = tcgetattr(rustix::stdio::stdin()).ok();
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
-        return;
-    };
-    std::thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            INTERRUPTED.store(true, Ordering::SeqCst);
-            disk::remove_unfinished();
-            if let Some(settings) = &terminal {
-                let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, settings);
+/// From here on SIGINT, SIGTERM and SIGHUP end the process with 128 plus the signal's number: where it stands while nothing is
+/// begun, else where it next looks, or as [`watch_for_interrupts`] has it. A thread for it would cost a single certificate a
+/// tenth of its time.
+pub fn end_on_interrupt() {
+    for signal in ENDING {
+        // The order counts: what ends here is not noted.
+        let _ = flag::register_conditional_shutdown(signal, 128 + signal, &disk::MAY_END);
+        if let Ok(number) = usize::try_from(signal) {
+            let _ = flag::register_usize(signal, &disk::CAUGHT, number);
+        }
+    }
+}
+
+/// Before a question, a plugin or long work: a thread that on an interrupt takes away what is unfinished, gives the terminal
+/// its echo back and ends the process, whatever the others are at. What is committed stays and is finished by the next
+/// command.
+pub fn watch_for_interrupts() {
+    static WATCH: Once = Once::new();
+    WATCH.call_once(|| {
+        let terminal = tcgetattr(rustix::stdio::stdin()).ok();
+        let Ok(mut signals) = Signals::new(ENDING) else {
+            return;
+        };
+        disk::watched(true);
+        let watch = std::thread::Builder::new().spawn(move || {
+            // One that came before this thread did is noted only.
+            let signal = disk::caught().or_else(|| signals.forever().next());
+            if let Some(signal) = signal {
+                disk::remove_unfinished();
+                if let Some(settings) = &terminal {
+                    let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, settings);
+                }
+                end(signal);
             }
-            use std::io::Write;
-            let _ = std::io::stderr().write_all(b"\nrelayca: error: interrupted\n");
-            #[allow(
-                clippy::exit,
-                reason = "the thread that was interrupted cannot be asked to return"
-            )]
-            std::process::exit(128 + signal);
+        });
+        if watch.is_err() {
+            disk::watched(false);
         }
     });
+}
+
+/// Where the work was given up for an interrupt: says so, and ends.
+pub fn end_if_interrupted() {
+    let Some(signal) = disk::caught() else {
+        return;
+    };
+    while disk::is_watched() {
+        // The thread that watches ends the process.
+        std::thread::park();
+    }
+    end(signal);
+}
+
+fn end(signal: i32) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(b"\nrelayca: error: interrupted\n");
+    #[allow(
+        clippy::exit,
+        reason = "the thread that was interrupted cannot be asked to return"
+    )]
+    std::process::exit(128 + signal);
 }

@@ -15,6 +15,7 @@ use crate::cli::Global;
 use crate::disk;
 use crate::failure::{Failure, INTERRUPTED};
 use crate::printer::Printer;
+use crate::process;
 
 /// Bytes of a passphrase line, far above what anybody types.
 const LONGEST_PASSPHRASE: u64 = 4096;
@@ -246,6 +247,7 @@ pub fn on_terminal() -> bool {
 
 /// Asks on the terminal, without an echo.
 pub fn ask(question: &str) -> Result<Zeroizing<String>, Failure> {
+    process::watch_for_interrupts();
     rpassword::prompt_password(question)
         .map(Zeroizing::new)
         .map_err(|error| match error.kind() {

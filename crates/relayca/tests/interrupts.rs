@@ -66,6 +66,7 @@ fn an_interrupt_leaves_the_old_state_or_the_new_one() {
         ["renew", "mailhost"].as_slice(),
         &["renew", "--rekey", "mailhost"],
         &["crl", "--out", "list.pem"],
+        &["issue", "another"],
         &["issue", "other", "--csr", "other.csr"],
     ] {
         let admin = Admin::with_mailhost();

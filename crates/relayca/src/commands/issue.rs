@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use relayca_bundle::Recipient;
 use relayca_ca::{AltName, Certificate};
 use relayca_fingerprint::FingerprintMap;
 use relayca_inventory::{CertificateRecord, Change, Host, Inventory, State};
@@ -23,6 +24,7 @@ use crate::home::{self, Home};
 use crate::hosts::{self, HostRequest};
 use crate::issuing::{self, Delivery, Issued, Issuing};
 use crate::pieces;
+use crate::process;
 use crate::progress;
 use crate::public_bundles;
 use crate::requested::{refuse_keys, requested_key};
@@ -56,6 +58,9 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
     let authorities = Authorities::of(&*change)?;
     authorities.still_active(authority.certificate())?;
     let trusted = authorities.trusted();
+    if takes_long(&home.settings, &requests) {
+        process::watch_for_interrupts();
+    }
     let staged = Staged::begin(&home.root, new_id()?)?;
     let prompt = run.secrets.prompt();
     let issuing = Issuing {
@@ -274,6 +279,15 @@ fn has_one(host: &Host, newest: Option<&CertificateRecord>) -> Failure {
         "`{name}` has a certificate already ({existing}); nothing was issued"
     ))
     .hint(hint)
+}
+
+/// Whether an interrupt is not to wait until the next file is written: many hosts, or a plugin that asks for a token.
+fn takes_long(settings: &Settings, requests: &[HostRequest]) -> bool {
+    let sealed_to = requests.iter().flat_map(|request| &request.seal_to);
+    requests.len() > 1
+        || sealed_to
+            .chain(&settings.recipients)
+            .any(Recipient::needs_plugin)
 }
 
 /// The ID of a staged transaction.

@@ -24,8 +24,8 @@ use crate::failure::Failure;
 pub use new_directory::{NewDirectory, refuse_existing};
 pub use new_file::{NewFile, refuse_existing_file};
 pub use staged::{Staged, UNMERGED, settle, staged};
-pub use unfinished::remove_unfinished;
 use unfinished::unfinished;
+pub use unfinished::{CAUGHT, MAY_END, caught, is_watched, remove_unfinished, watched};
 
 /// Past this many files one flush of the file system is cheaper than one a file.
 const FLUSH_ALL_FROM: usize = 16;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::staged_names::{place_of, staged_name};
-use super::unfinished::{GOING, keep, unfinished};
+use super::unfinished::{GOING, go_on, keep, unfinished};
 use super::{FLUSH_ALL_FROM, flush_file_system, make_directory, send, sync, write_exclusive};
 use crate::failure::Failure;
 
@@ -70,6 +70,7 @@ impl Staged {
 
     /// Writes a file that will be at `relative` below the root. Several threads may call it at once.
     pub fn put(&self, relative: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
+        go_on()?;
         let path = self.directory.join(staged_name(relative)?);
         let file = write_exclusive(&path, content, mode)
             .map_err(|error| Failure::io("write", &path, &error))?;

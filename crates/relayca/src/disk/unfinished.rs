@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::failure::Failure;
 
@@ -22,35 +22,83 @@ static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// Set with the list in hand, once it was worked off.
 static ENDED: AtomicBool = AtomicBool::new(false);
 
+/// Whether a signal may end this process where it stands: nothing is begun, or nobody has to tidy up after it.
+pub static MAY_END: AtomicBool = AtomicBool::new(true);
+
+/// The signal that came while it might not; 0 is none.
+pub static CAUGHT: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a thread waits for signals, and tidies up. Changed with the list in hand.
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// A thread waits for signals from now on, or could not be had.
+pub fn watched(watched: bool) {
+    unfinished(|_| WATCHED.store(watched, Ordering::SeqCst));
+}
+
+/// The signal that came while something was begun.
+pub fn caught() -> Option<i32> {
+    i32::try_from(CAUGHT.load(Ordering::SeqCst))
+        .ok()
+        .filter(|signal| *signal != 0)
+}
+
+/// Whether a thread acts on it.
+pub fn is_watched() -> bool {
+    WATCHED.load(Ordering::SeqCst)
+}
+
+/// Fails once an interrupt came; where a thread acts on it, does not come back. The list is not in hand.
+pub(super) fn go_on() -> Result<(), Failure> {
+    if caught().is_none() {
+        return Ok(());
+    }
+    while is_watched() {
+        // It takes away what is on the list, and ends the process.
+        std::thread::park();
+    }
+    Err(interrupted())
+}
+
+fn interrupted() -> Failure {
+    Failure::new("interrupted; nothing was changed")
+}
+
 /// Whether what is made from now on would stay.
 pub(super) fn ended() -> bool {
     ENDED.load(Ordering::SeqCst)
 }
 
 pub(super) fn unfinished<T>(change: impl FnOnce(&mut Vec<PathBuf>) -> T) -> T {
-    change(
-        &mut UNFINISHED
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner),
-    )
+    let mut paths = UNFINISHED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Before the first path is on the list, until after the last one is off.
+    MAY_END.store(false, Ordering::SeqCst);
+    let changed = change(&mut paths);
+    let may_end = paths.is_empty() && !is_watched();
+    MAY_END.store(may_end, Ordering::SeqCst);
+    changed
 }
 
 /// Takes `path` off the list: from here on an interrupt leaves it. Fails where an interrupt was first.
 pub(super) fn keep(path: &Path) -> Result<(), Failure> {
+    go_on()?;
     let before = unfinished(|paths| {
         let before = paths.len();
         paths.retain(|other| other != path);
         before - paths.len()
     });
     if before == 0 {
-        Err(Failure::new("interrupted; nothing was changed"))
-    } else {
-        Ok(())
+        return Err(interrupted());
     }
+    // What came earlier is noted by now, what comes later ends the process itself.
+    go_on()
 }
 
 /// Takes all of these off the list in one step, likewise.
 pub(super) fn keep_all(several: &[&Path]) -> Result<(), Failure> {
+    go_on()?;
     let all = unfinished(|paths| {
         let all = several
             .iter()
@@ -60,14 +108,10 @@ pub(super) fn keep_all(several: &[&Path]) -> Result<(), Failure> {
         }
         all
     });
-    if all {
-        Ok(())
-    } else {
-        Err(Failure::new("interrupted; nothing was changed"))
-    }
+    if all { go_on() } else { Err(interrupted()) }
 }
 
-/// Removes what this process has begun and not committed. For the signal thread, just before exit.
+/// Removes what this process has begun and not committed. For the thread that watches, just before exit.
 pub fn remove_unfinished() {
     unfinished(|paths| {
         ENDED.store(true, Ordering::SeqCst);
