@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{SHA256, digest};
 
 /// The name of the list inside a bundle.
 pub const CHECKSUMS_NAME: &str = "SHA256SUMS";
@@ -39,9 +39,12 @@ pub(crate) fn parse(list: &[u8]) -> Option<BTreeMap<&str, &str>> {
 
 /// SHA-256 in lower-case hexadecimal digits.
 pub(crate) fn sha256_hex(content: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(content) {
-        let _ = write!(hex, "{byte:02x}");
+    let digest = digest(&SHA256, content);
+    let mut hex = String::with_capacity(2 * digest.as_ref().len());
+    for byte in digest.as_ref() {
+        for digit in [byte >> 4, byte & 15] {
+            hex.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
     }
     hex
 }

@@ -11,6 +11,7 @@ mod identity;
 mod locked;
 mod native;
 mod passphrase;
+mod payload;
 mod prompt;
 mod recipient;
 mod seal;

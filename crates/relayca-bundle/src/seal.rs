@@ -3,6 +3,7 @@
 //! In come bytes and whom they are for, or a sealed file and who opens it; out comes the other. It refuses to know what
 //! the bytes mean and where they are kept. All is in memory: bundles are small, and a half-written age file is no file.
 
+use std::cell::OnceCell;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::identity::{Attempt, Identities};
 use crate::passphrase::Passphrase;
+use crate::payload::{PAYLOAD_NONCE_BYTES, Remembering, open_payload};
 use crate::prompt::{Asked, Prompt, printable};
 use crate::recipient::{Recipient, RecipientKey};
 use crate::stretch::{Unwrap, Wrap};
@@ -193,8 +195,14 @@ pub(crate) fn encrypt_error(error: age::EncryptError) -> SealError {
 /// from being used. Nothing of the content is given unless all of it is authentic.
 pub fn open(sealed: &[u8], with: &OpenWith<'_>) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let binary = binary(sealed)?;
-    let decryptor = decryptor(&binary)?;
+    let mut chunks: &[u8] = &binary;
+    let decryptor = decryptor(&mut chunks)?;
     let troubles = Mutex::new(Vec::new());
+    let found = OnceCell::new();
+    let remembering = |identity| Remembering {
+        identity,
+        found: &found,
+    };
     let reader = match with {
         OpenWith::Passphrase(_) if !decryptor.is_scrypt() => return Err(OpenError::NeedsIdentity),
         OpenWith::Identities(_) if decryptor.is_scrypt() => return Err(OpenError::NeedsPassphrase),
@@ -203,7 +211,7 @@ pub fn open(sealed: &[u8], with: &OpenWith<'_>) -> Result<Zeroizing<Vec<u8>>, Op
                 passphrase,
                 max_work_factor: MAX_WORK_FACTOR,
             };
-            decryptor.decrypt(std::iter::once(&unwrap as &dyn age::Identity))
+            decryptor.decrypt(std::iter::once(&remembering(&unwrap) as &dyn age::Identity))
         }
         OpenWith::Identities(identities) => {
             let keys = identities.in_order();
@@ -214,10 +222,15 @@ pub fn open(sealed: &[u8], with: &OpenWith<'_>) -> Result<Zeroizing<Vec<u8>>, Op
                     troubles: &troubles,
                 })
                 .collect();
+            let attempts: Vec<Remembering<'_>> = attempts
+                .iter()
+                .map(|attempt| remembering(attempt as &dyn age::Identity))
+                .collect();
             decryptor.decrypt(attempts.iter().map(|a| a as &dyn age::Identity))
         }
     };
-    let mut reader = reader.map_err(|error| match error {
+    // The header is whole and its file key known; the reader that age makes of the rest is not needed.
+    reader.map(drop).map_err(|error| match error {
         age::DecryptError::DecryptionFailed if matches!(with, OpenWith::Passphrase(_)) => {
             OpenError::WrongPassphrase
         }
@@ -235,13 +248,10 @@ pub fn open(sealed: &[u8], with: &OpenWith<'_>) -> Result<Zeroizing<Vec<u8>>, Op
         }
         _ => OpenError::Damaged,
     })?;
-    // The plain text is shorter than the file, so this vector never grows and leaves no copies behind.
-    let mut plain = Zeroizing::new(Vec::with_capacity(binary.len()));
-    reader.read_to_end(&mut plain).map_err(|e| match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => OpenError::Truncated,
-        _ => OpenError::Damaged,
-    })?;
-    Ok(plain)
+    let file_key = found.get().ok_or(OpenError::Damaged)?;
+    let nonce_end = binary.len() - chunks.len();
+    let nonce = &binary[nonce_end.saturating_sub(PAYLOAD_NONCE_BYTES)..nonce_end];
+    open_payload(file_key, nonce, chunks)
 }
 
 /// Whether an age file is sealed with a passphrase; if not, identities open it.
@@ -250,7 +260,7 @@ pub fn open(sealed: &[u8], with: &OpenWith<'_>) -> Result<Zeroizing<Vec<u8>>, Op
 /// [`OpenError`] for what is not an age file, or a damaged one.
 pub fn sealed_with_passphrase(sealed: &[u8]) -> Result<bool, OpenError> {
     let binary = binary(sealed)?;
-    Ok(decryptor(&binary)?.is_scrypt())
+    Ok(decryptor(&mut &*binary)?.is_scrypt())
 }
 
 /// Whether bytes begin like an age file, armored or not.
@@ -284,7 +294,9 @@ fn binary(sealed: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, OpenError> {
     Ok(decoded.into())
 }
 
-fn decryptor(binary: &[u8]) -> Result<age::Decryptor<&[u8]>, OpenError> {
+fn decryptor<'a, 'b>(
+    binary: &'b mut &'a [u8],
+) -> Result<age::Decryptor<&'b mut &'a [u8]>, OpenError> {
     if !binary.starts_with(MAGIC) {
         let cut = MAGIC.starts_with(binary);
         return Err(if cut {
@@ -304,14 +316,20 @@ fn decryptor(binary: &[u8]) -> Result<age::Decryptor<&[u8]>, OpenError> {
 /// Whether the header ends within its bounds. A stanza begins with `->`, the last line of a header with `---`.
 pub(crate) fn header_fits(binary: &[u8]) -> Result<(), OpenError> {
     let start = &binary[..binary.len().min(MAX_HEADER_BYTES)];
-    let header = match start.windows(4).position(|w| w == b"\n---") {
+    let header = match start
+        .windows(4)
+        .position(|w| w[0] == b'\n' && w == b"\n---")
+    {
         Some(end) => &start[..end],
         None if start.len() < binary.len() => return Err(OpenError::HeaderTooLarge),
         None if start.starts_with(b"age-encryption.org/v1\n") => return Err(OpenError::Truncated),
         // Another version may have another header; let the parser tell.
         None => start,
     };
-    let stanzas = header.windows(3).filter(|w| *w == b"\n->").count();
+    let stanzas = header
+        .windows(3)
+        .filter(|w| w[0] == b'\n' && *w == b"\n->")
+        .count();
     if stanzas > MAX_STANZAS {
         Err(OpenError::HeaderTooLarge)
     } else {
