@@ -4,6 +4,7 @@
 //! certificate, the CA key and the inventory. It refuses to know what the commands do with them.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use relayca_bundle::{Identities, OpenWith, Passphrase};
 use relayca_ca::{AltName, Authority, Certificate, Domain, HostName, PrivateKey};
@@ -59,6 +60,8 @@ pub struct Home {
     pub settings: Settings,
     /// relayca.toml, as it stands.
     pub settings_text: String,
+    /// The CA certificate that was read last, beside its text.
+    read: Mutex<Option<(String, Certificate)>>,
 }
 
 impl Home {
@@ -137,21 +140,23 @@ impl Home {
 
     /// The authority in this directory.
     pub fn at(root: PathBuf) -> Result<Self, Failure> {
-        refuse_odd_path(&root)?;
-        let path = root.join(SETTINGS);
-        if matches!(path.try_exists(), Ok(false)) {
-            return Err(
-                Failure::new(format!("there is no authority in `{}`", root.display()))
-                    .hint("`relayca init DOMAIN` makes one; --dir names its directory"),
-            );
-        }
-        let settings_text = disk::read_text(&path, LONGEST_SMALL_FILE * 4)?.to_string();
-        let settings = Settings::parse(&settings_text, &path)?;
+        let settings_text = settings_text(&root)?;
+        let settings = Settings::parse(&settings_text, &root.join(SETTINGS))?;
         Ok(Self {
             root,
             settings,
             settings_text,
+            read: Mutex::new(None),
         })
+    }
+
+    /// The same with relayca.toml as it is now, for whom `settings` are those of `settings_text` still.
+    pub fn again(self) -> Result<Self, Failure> {
+        if settings_text(&self.root)? == self.settings_text {
+            Ok(self)
+        } else {
+            Self::at(self.root)
+        }
     }
 
     /// What a killed process committed but did not put in place. Whoever comes next finishes it; who
@@ -244,11 +249,20 @@ impl Home {
     pub fn certificate_in(&self, directory: &str) -> Result<Certificate, Failure> {
         let path = self.path(&format!("{directory}/{CERTIFICATE}"));
         let pem = disk::read_text(&path, LONGEST_SMALL_FILE)?;
-        Certificate::from_pem(&pem).map_err(|error| {
+        // The same is asked for several times in a command; each time the file is read, and taken as it is then.
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((text, certificate)) = &*read
+            && *text == *pem
+        {
+            return Ok(certificate.clone());
+        }
+        let certificate = Certificate::from_pem(&pem).map_err(|error| {
             Failure::from(error)
                 .within(path.display())
                 .or_hint(FROM_BACKUP)
-        })
+        })?;
+        *read = Some((pem.to_string(), certificate.clone()));
+        Ok(certificate)
     }
 
     /// The inventory, to be changed.
@@ -412,6 +426,19 @@ impl Home {
     pub fn public_bundle(host: &HostName) -> String {
         format!("bundles/{host}.public.tar")
     }
+}
+
+/// relayca.toml of the authority in this directory, which there must be.
+fn settings_text(root: &Path) -> Result<String, Failure> {
+    refuse_odd_path(root)?;
+    let path = root.join(SETTINGS);
+    if matches!(path.try_exists(), Ok(false)) {
+        return Err(
+            Failure::new(format!("there is no authority in `{}`", root.display()))
+                .hint("`relayca init DOMAIN` makes one; --dir names its directory"),
+        );
+    }
+    Ok(disk::read_text(&path, LONGEST_SMALL_FILE * 4)?.to_string())
 }
 
 /// Refuses a path that cannot be printed as it is: it would be pasted wrong, and JSON has no form for it.

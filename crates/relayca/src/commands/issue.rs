@@ -53,8 +53,8 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
     // Again, now that nobody else can issue; and relayca.toml as it is now.
     refuse_issued(&*change, &requests)?;
     refuse_keys(&*change, &requests)?;
-    home = Home::at(home.root)?;
-    change_settings(&mut home, &requests)?;
+    home = home.again()?;
+    let changed = change_settings(&mut home, &requests)?.is_some();
     let authorities = Authorities::of(&*change)?;
     authorities.still_active(authority.certificate())?;
     let trusted = authorities.trusted();
@@ -73,7 +73,11 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
     };
     let issued = issue_all(run, &issuing, &requests, &mut *change, &staged)?;
     // As it is now: somebody may have edited it while the hosts were being issued.
-    home = Home::at(home.root)?;
+    home = if changed {
+        Home::at(home.root)?
+    } else {
+        home.again()?
+    };
     let was = home.settings_text.clone();
     if let Some(text) = change_settings(&mut home, &requests)? {
         staged.replace(
