@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo | test | bench | fuzz`.
+//! The project's own commands: `cargo xtask demo | test | bench | lab | dist | fuzz`.
 //!
 //! Enters: a word. Leaves: what the command prints, and its exit code. Refuses to know how any of them works.
 
@@ -10,7 +10,9 @@
 
 mod bench;
 mod demo;
+mod dist;
 mod fuzz;
+mod matrix;
 mod needs;
 mod test;
 
@@ -22,6 +24,8 @@ usage: cargo xtask COMMAND
   demo    makes an authority in a temporary place and, where Postfix is installed, relays a message
   test    installs what the tests need (apt, as root) and runs all of them; arguments go to nextest
   bench   measures relayca beside its peers and beside the raw cost
+  dist    makes what is handed out, in target/dist/out: the program for any Linux, a .deb, SBOM, checksums
+  lab     [--few] [SUITE...] plays the main job on other versions of Postfix; without SUITE on all of them
   fuzz    [--seconds N] [TARGET...] runs each fuzz target for N seconds, 20 unless told otherwise
 ";
 
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
         Some("test") => test::run(rest),
         Some("bench") => bench::run(rest),
         Some("fuzz") => fuzz::run(rest),
+        Some("lab") => matrix::run(rest),
+        Some("dist") => dist::run(rest),
         _ => Err(anyhow::anyhow!(USAGE)),
     };
     match done {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
-use crate::lab::{Instance, Pasted, Port, Setup, Sink};
+use crate::lab::{Instance, Pasted, Port, Setup, Sink, Tree};
 
 /// The domain of the scenario.
 pub const DOMAIN: &str = "example.org";
@@ -30,6 +30,7 @@ pub const SOON: Duration = Duration::from_secs(40);
 #[derive(Debug)]
 pub struct Admin {
     program: PathBuf,
+    tree: Tree,
     place: TempDir,
     recipient: String,
     past: Option<String>,
@@ -52,7 +53,15 @@ impl Admin {
     /// # Errors
     /// Where they cannot be made.
     pub fn new(program: &Path) -> Result<Self> {
-        let place = tempfile::tempdir()?;
+        Self::in_tree(program, Tree::default())
+    }
+
+    /// Likewise, where the program is that of another system.
+    ///
+    /// # Errors
+    /// Where they cannot be made.
+    pub fn in_tree(program: &Path, tree: Tree) -> Result<Self> {
+        let place = tempfile::tempdir_in(tree.outside(&std::env::temp_dir()))?;
         let (identity, recipient) = relayca_bundle::generate_identity();
         let mut file = fs::OpenOptions::new()
             .write(true)
@@ -62,6 +71,7 @@ impl Admin {
         file.write_all(identity.as_bytes())?;
         Ok(Self {
             program: program.to_owned(),
+            tree,
             place,
             recipient: recipient.text().to_owned(),
             past: None,
@@ -78,6 +88,12 @@ impl Admin {
     #[must_use]
     pub fn identity(&self) -> PathBuf {
         self.place.path().join("key.txt")
+    }
+
+    /// The identity file, as the program sees it.
+    #[must_use]
+    pub fn identity_inside(&self) -> String {
+        self.tree.inside(&self.identity()).display().to_string()
     }
 
     /// The identity's public half.
@@ -112,7 +128,8 @@ impl Admin {
                 command.arg(when).arg(&self.program);
                 command
             }
-            None => Command::new(&self.program),
+            None if self.tree == Tree::default() => Command::new(&self.program),
+            None => self.tree.command(&self.program.display().to_string()),
         };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("RELAYCA_") {
@@ -121,7 +138,7 @@ impl Admin {
         }
         let output = command
             .args(arguments)
-            .env("XDG_DATA_HOME", self.place.path())
+            .env("XDG_DATA_HOME", self.tree.inside(self.place.path()))
             .current_dir(self.place.path())
             .stdin(std::process::Stdio::null())
             .output()
@@ -153,7 +170,7 @@ impl Admin {
     /// # Errors
     /// Where it fails.
     pub fn init(&self, arguments: &[&str]) -> Result<String> {
-        let identity = self.identity().display().to_string();
+        let identity = self.identity_inside();
         let mut all = vec![
             "init",
             DOMAIN,
@@ -164,6 +181,18 @@ impl Admin {
         ];
         all.extend(arguments);
         self.done(&all)
+    }
+
+    /// Changes a line of relayca.toml, as an editor would.
+    ///
+    /// # Errors
+    /// Where there is no such line.
+    pub fn edit(&self, from: &str, to: &str) -> Result<()> {
+        let path = self.file("relayca.toml");
+        let text = fs::read_to_string(&path)?;
+        ensure!(text.contains(from), "relayca.toml has no `{from}`");
+        fs::write(&path, text.replacen(from, to, 1))?;
+        Ok(())
     }
 
     /// Writes a host's own configuration directory into relayca.toml, as an editor would.
@@ -246,12 +275,36 @@ impl Pair {
     /// # Errors
     /// Where anything fails.
     pub fn new(program: &Path, arguments: &[&str], past: Option<&str>) -> Result<Self> {
+        let relay = Setup::new(RELAY);
+        let mail_host = Setup::new(MAIL_HOST);
+        Self::between(program, relay, mail_host, arguments, past)
+    }
+
+    /// Likewise, between instances that are set up in a way of their own, or lie in other trees.
+    ///
+    /// # Errors
+    /// Where anything fails.
+    pub fn between(
+        program: &Path,
+        relay: Setup,
+        mail_host: Setup,
+        arguments: &[&str],
+        past: Option<&str>,
+    ) -> Result<Self> {
         let mut admin = Admin::new(program)?;
         admin.lives(past);
+        Self::of(admin, relay, mail_host, arguments)
+    }
+
+    /// Likewise, for an admin who is there already and has no authority yet.
+    ///
+    /// # Errors
+    /// Where anything fails.
+    pub fn of(admin: Admin, relay: Setup, mail_host: Setup, arguments: &[&str]) -> Result<Self> {
         let internet = Sink::start()?;
         let port = Port::reserve()?;
-        let relay = Setup::new(RELAY).relays_to(&internet).start()?;
-        let mail_host = Setup::new(MAIL_HOST).knows(RELAY).start()?;
+        let relay = relay.relays_to(&internet).start()?;
+        let mail_host = mail_host.knows(RELAY).start()?;
         let place = format!("{RELAY}:{}", port.number());
         let directory = relay.config_inside();
         let mut all = vec!["--relay", &place, "--config-directory", &directory];
@@ -347,7 +400,8 @@ impl Pair {
                     let host = target.trim_start_matches("root@").trim_end_matches(':');
                     let instance = self.instance(host).unwrap_or(&self.mail_host);
                     let name = Path::new(file).file_name().context("scp of no file")?;
-                    fs::copy(file, instance.directory().join(name))?;
+                    let file = self.admin.tree.outside(Path::new(file));
+                    fs::copy(&file, instance.directory().join(name))?;
                 }
                 ["relayca", "passphrase", host] => {
                     passphrase = Some(self.admin.done(&["passphrase", host])?);
@@ -380,7 +434,8 @@ impl Pair {
 
 /// The commands run where the bundle was copied to.
 fn in_place(instance: &Instance, commands: &str) -> String {
-    format!("cd {}\n{commands}", instance.directory().display())
+    let directory = instance.inside(instance.directory());
+    format!("cd {}\n{commands}", directory.display())
 }
 
 /// Runs commands on a terminal of their own and types a passphrase there: `age` takes it from nowhere else.
@@ -391,8 +446,8 @@ fn type_passphrase(instance: &Instance, commands: &str, passphrase: &str) -> Res
     fs::write(&typed, passphrase)?;
     let said = instance.paste(&format!(
         "script -qec 'sh {}' /dev/null < {}\n",
-        script.display(),
-        typed.display()
+        instance.inside(&script).display(),
+        instance.inside(&typed).display()
     ));
     fs::remove_file(typed)?;
     said

@@ -13,7 +13,7 @@ const PKILINT: &str = "pkilint==0.13.3";
 /// The Exim that reads revocation lists.
 const EXIM: &str = "exim4-daemon-light";
 /// The certificates that Debian's programs trust.
-const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// A program, the Debian package that has it, and the tests that cannot do without it (a nextest filter).
 struct Need {
@@ -22,9 +22,11 @@ struct Need {
     tests: &'static str,
 }
 
-const POSTFIX_TESTS: &str =
-    "binary(/^postfix/) | package(relayca-postfix) | (package(relayca-fingerprint) & kind(test))";
+const POSTFIX_TESTS: &str = "binary(/^(postfix|probe|install|lint_live|explain_live|roles)/) | package(relayca-postfix) | (package(relayca-fingerprint) & kind(test))";
 const COMMAND_TESTS: &str = "(package(relayca) & kind(test))";
+/// Those that start a Dovecot beside Postfix, and ask both with clients of their own.
+const DOVECOT_TESTS: &str = "binary(/dovecot|^roles|^probe/)";
+const FIREWALL_TESTS: &str = "binary(/^ports|^roles|^probe_egress/)";
 
 const NEEDS: &[Need] = &[
     Need {
@@ -141,6 +143,69 @@ const NEEDS: &[Need] = &[
         program: "busybox",
         package: "busybox",
         tests: POSTFIX_TESTS,
+    },
+    Need {
+        program: "dovecot",
+        package: "dovecot-core",
+        tests: DOVECOT_TESTS,
+    },
+    Need {
+        program: "/usr/lib/dovecot/imap",
+        package: "dovecot-imapd",
+        tests: DOVECOT_TESTS,
+    },
+    Need {
+        program: "/usr/lib/dovecot/pop3",
+        package: "dovecot-pop3d",
+        tests: DOVECOT_TESTS,
+    },
+    // Passwords in the clear, for Postfix as a client.
+    Need {
+        program: "/usr/lib/x86_64-linux-gnu/sasl2/libplain.so",
+        package: "libsasl2-modules",
+        tests: POSTFIX_TESTS,
+    },
+    // Judges the diff of `install --dry-run`.
+    Need {
+        program: "patch",
+        package: "patch",
+        tests: COMMAND_TESTS,
+    },
+    Need {
+        program: "swaks",
+        package: "swaks",
+        tests: DOVECOT_TESTS,
+    },
+    // What swaks speaks TLS with; it only recommends it.
+    Need {
+        program: "/usr/share/doc/libnet-ssleay-perl",
+        package: "libnet-ssleay-perl",
+        tests: DOVECOT_TESTS,
+    },
+    Need {
+        program: "curl",
+        package: "curl",
+        tests: DOVECOT_TESTS,
+    },
+    Need {
+        program: "nft",
+        package: "nftables",
+        tests: FIREWALL_TESTS,
+    },
+    Need {
+        program: "ufw",
+        package: "ufw",
+        tests: FIREWALL_TESTS,
+    },
+    Need {
+        program: "iptables",
+        package: "iptables",
+        tests: FIREWALL_TESTS,
+    },
+    Need {
+        program: "ip",
+        package: "iproute2",
+        tests: FIREWALL_TESTS,
     },
 ];
 

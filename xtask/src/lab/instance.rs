@@ -46,6 +46,12 @@ impl Instance {
         self.directory.path()
     }
 
+    /// A path outside its tree, as the programs of the instance see it.
+    #[must_use]
+    pub fn inside(&self, outside: &Path) -> PathBuf {
+        self.tree.inside(outside)
+    }
+
     /// The port of its ordinary SMTP service.
     #[must_use]
     pub fn port(&self) -> u16 {

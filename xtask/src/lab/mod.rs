@@ -25,24 +25,30 @@
 //! can run Postfix: ask [`available`] first. Host names are given to an instance by [`Setup::knows`], in an `/etc/hosts`
 //! of its own (a mount namespace), so nothing outside the temporary directory changes.
 //!
+//! A [`Dovecot`] stands beside it for IMAP, POP3 and passwords.
+//!
 //! Another version of Postfix is a [`Tree`], for example one made by `debootstrap`: `Setup::new(..).tree(Tree::at(..))`
 //! runs all commands of the instance in it.
 
+mod dovecot;
 mod instance;
 pub mod openssl;
 mod port;
 mod setup;
 mod sink;
+mod suites;
 mod tree;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+pub use dovecot::{Dovecot, DovecotSetup};
 pub use instance::Instance;
 pub use port::Port;
 pub use setup::Setup;
 pub use sink::{Message, Sink};
+pub use suites::{SUITES, Suite};
 pub use tree::{Pasted, Tree, paste};
 
 /// Whether this machine can run the lab: root, Postfix, openssl, `unshare`, and no refusal to mount.

@@ -14,10 +14,11 @@ pub struct Tree {
 }
 
 /// Lays files of an instance (`$1`) over those of its tree (`$2`) in a mount namespace of its own, then runs the rest:
-/// /etc/hosts, nsswitch.conf (no DNS), and, if there are any, the certificates that the system trusts.
+/// /etc/hosts, nsswitch.conf (no DNS), if there are any the certificates that the system trusts, and in a tree the terminals.
 const WITH_HOSTS: &str = r#"mount --bind "$1/hosts" "$2/etc/hosts" || exit
 if [ -f "$2/etc/nsswitch.conf" ]; then mount --bind "$1/queue/etc/nsswitch.conf" "$2/etc/nsswitch.conf" || exit; fi
 if [ -d "$1/system-ca" ]; then mount --bind "$1/system-ca" "$2/etc/ssl/certs" || exit; fi
+if [ -n "$2" ] && [ -d "$2/dev/pts" ]; then mount --bind /dev/pts "$2/dev/pts" || exit; fi
 shift 2
 exec "$@""#;
 

@@ -1,0 +1,61 @@
+//! The bill of materials: every crate that is in the program.
+//!
+//! Enters: the tools. Leaves: a CycloneDX document (ECMA-424) in JSON. Refuses to know more of the crates than cargo does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use super::said;
+use super::tools::Tools;
+use crate::needs::workspace;
+
+/// `relayca-VERSION.cdx.json`.
+pub fn write(tools: &Tools, out: &Path, epoch: &str) -> Result<PathBuf> {
+    let name = format!("relayca-{}.cdx", super::VERSION);
+    said(
+        tools
+            .command("cargo")
+            .args([
+                "cyclonedx",
+                "--manifest-path",
+                "crates/relayca/Cargo.toml",
+                "--format",
+                "json",
+            ])
+            .args([
+                "--spec-version",
+                "1.5",
+                "--target",
+                "x86_64-unknown-linux-gnu",
+            ])
+            .args(["--override-filename", &name])
+            .env("SOURCE_DATE_EPOCH", epoch),
+    )?;
+    // It is written beside each Cargo.toml of the workspace.
+    let file = format!("{name}.json");
+    let mut found = None;
+    for entry in fs::read_dir(workspace().join("crates"))?.chain(fs::read_dir(workspace())?) {
+        let entry = entry?.path();
+        let written = entry.join(&file);
+        if !written.exists() {
+            continue;
+        }
+        if entry.ends_with("crates/relayca") {
+            let text = fs::read_to_string(&written)?;
+            ensure!(
+                text.contains("pkg:cargo/age@"),
+                "the bill of materials is empty"
+            );
+            let place = out.join(&file);
+            fs::write(
+                &place,
+                text.replace(&workspace().display().to_string(), "."),
+            )?;
+            found = Some(place);
+        }
+        fs::remove_file(written)?;
+    }
+    found.ok_or_else(|| anyhow::anyhow!("cargo-cyclonedx wrote nothing for relayca"))
+}

@@ -1,0 +1,204 @@
+//! One way of setting up a relay and a mail host, and what must hold of it.
+//!
+//! Enters: where the two live and what is changed from the ordinary. Leaves: nothing if mail flowed and everybody else was
+//! refused, else what went wrong. Refuses to know how the outcomes are shown.
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::lab::{Instance, Setup, Tree};
+use xtask::main_job::{Admin, MAIL_HOST, Pair, RELAY, SOON};
+
+/// What is changed from what relayca prints by default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// The map is of this type.
+    Map(&'static str),
+    /// Both services run in their jail.
+    Chroot,
+    /// The mail host's settings are in this style.
+    Style(&'static str),
+    /// TLS from the first byte.
+    Wrapper,
+    /// main.cf keeps TLS sessions, as that of older Debians does.
+    Cache,
+    /// This version of TLS and no other.
+    Tls(&'static str),
+    /// Keys of this type, the CA's too.
+    Key(&'static str),
+}
+
+impl Change {
+    /// All that are tried, but for the map types, which differ.
+    pub const ALL: &[Change] = &[
+        Change::None,
+        Change::Chroot,
+        Change::Style("main"),
+        Change::Style("postconf"),
+        Change::Wrapper,
+        Change::Cache,
+        Change::Tls("TLSv1.2"),
+        Change::Tls("TLSv1.3"),
+        Change::Key("p384"),
+        Change::Key("ed25519"),
+        Change::Key("rsa2048"),
+        Change::Key("rsa3072"),
+        Change::Key("rsa4096"),
+    ];
+
+    /// Those that find most, for every change of the source.
+    pub const FEW: &[Change] = &[Change::Chroot, Change::Style("main"), Change::Cache];
+
+    /// The map types.
+    pub const MAPS: &[&str] = &["hash", "btree", "lmdb", "cdb", "texthash", "inline"];
+
+    /// In the table.
+    pub fn title(&self) -> String {
+        match self {
+            Self::None => "as printed".into(),
+            Self::Map(kind) => format!("`{kind}:` map"),
+            Self::Chroot => "both services chrooted".into(),
+            Self::Style(style) => format!("`--style {style}`"),
+            Self::Wrapper => "implicit TLS (`wrapper = true`)".into(),
+            Self::Cache => "a session cache in main.cf".into(),
+            Self::Tls(version) => format!("only {version}"),
+            Self::Key(kind) => format!("{kind} keys"),
+        }
+    }
+}
+
+/// The map types of a tree, as its `postconf -m` has them.
+pub fn map_types(tree: &Tree) -> Result<Vec<String>> {
+    let output = tree.command("postconf").arg("-m").output()?;
+    ensure!(output.status.success(), "postconf -m fails");
+    Ok(String::from_utf8(output.stdout)?
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Sets the two up with exactly what relayca prints, sends a message, and shows the relay all that it must refuse.
+///
+/// # Errors
+/// What did not hold.
+pub fn holds(admin: Admin, relay: &Tree, mail_host: &Tree, change: &Change) -> Result<()> {
+    let mut setup = Setup::new(RELAY).tree(relay.clone());
+    if let Change::Map(kind @ ("hash" | "btree" | "lmdb" | "cdb")) = change {
+        setup = setup.set("default_database_type", kind);
+    }
+    if *change == Change::Cache {
+        setup = setup.set(
+            "smtpd_tls_session_cache_database",
+            "lmdb:${data_directory}/smtpd_scache",
+        );
+    }
+    let mut arguments = Vec::new();
+    if let Change::Key(kind) = change {
+        arguments = vec!["--key", kind, "--ca-key", kind];
+    }
+    let pair = Pair::of(
+        admin,
+        setup,
+        Setup::new(MAIL_HOST).tree(mail_host.clone()),
+        &arguments,
+    )?;
+    match change {
+        Change::Style(style) => pair
+            .admin
+            .edit("style = \"transport\"", &format!("style = \"{style}\""))?,
+        Change::Wrapper => {
+            pair.admin.edit("wrapper = false", "wrapper = true")?;
+            paste(&pair.relay, &pair.admin.done(&["snippet", RELAY])?)?;
+        }
+        _ => {}
+    }
+    pair.issue(&[])?;
+    afterwards(&pair, change)?;
+    pair.relays("someone@example.net")?;
+    let log = pair.mail_host.log();
+    ensure!(
+        log.contains(&format!("Verified TLS connection established to {RELAY}")),
+        "no verified TLS: {log}"
+    );
+    if let Change::Tls(version) = change {
+        ensure!(
+            log.contains(&format!("{version} with cipher")),
+            "not {version}: {log}"
+        );
+    }
+    closed(&pair)
+}
+
+/// What is changed by hand after the pasting.
+fn afterwards(pair: &Pair, change: &Change) -> Result<()> {
+    let relay = format!("{}/inet", pair.port.number());
+    match change {
+        Change::Map(kind @ ("texthash" | "inline")) => {
+            let table = pair.admin.done(&["-q", "map", "--format", kind])?;
+            let value = match *kind {
+                "inline" => table.trim().to_owned(),
+                _ => {
+                    let file = pair.relay.config().join("relayca/table");
+                    std::fs::write(&file, table)?;
+                    format!("texthash:{}", pair.relay.inside(&file).display())
+                }
+            };
+            // A value with blanks stands in main.cf; the service names it.
+            paste(
+                &pair.relay,
+                &format!(
+                    "postconf -e 'lab_table = {value}'\npostconf -P '{relay}/relay_clientcerts=$lab_table'\npostfix reload\n"
+                ),
+            )
+        }
+        Change::Chroot => {
+            let jail =
+                |service: &str| format!("postconf -F '{service}/chroot=y' && postfix reload\n");
+            paste(&pair.relay, &jail(&relay))?;
+            paste(&pair.mail_host, &jail("relayca/unix"))
+        }
+        Change::Tls(version) => paste(
+            &pair.mail_host,
+            &format!(
+                "postconf -P 'relayca/unix/smtp_tls_mandatory_protocols={version}' && postfix reload\n"
+            ),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// The relay refuses whom it must: the closedness matrix.
+fn closed(pair: &Pair) -> Result<()> {
+    let at = format!("127.0.0.1:{}", pair.port.number());
+    let said = pair.admin.run(&[
+        "probe",
+        &at,
+        "--name",
+        RELAY,
+        "--matrix",
+        "--as",
+        "mailhost",
+        "-i",
+        &pair.admin.identity_inside(),
+    ])?;
+    ensure!(
+        said.code == 0,
+        "not closed: {}{}{}",
+        said.stdout,
+        said.stderr,
+        pair.relay.log()
+    );
+    Ok(())
+}
+
+fn paste(instance: &Instance, script: &str) -> Result<()> {
+    let said = instance.paste(&format!(
+        "export MAIL_CONFIG={}\n{script}",
+        instance.config_inside()
+    ))?;
+    ensure!(said.ok(), "{script}\n{}", said.stderr);
+    instance
+        .wait_for_log("reload", SOON)
+        .or_else(|_| instance.wait_for_log("refresh", SOON))
+        .context("it did not reload")
+}
