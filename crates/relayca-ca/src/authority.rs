@@ -121,18 +121,23 @@ impl Authority {
         if now < certificate.not_before() {
             return Err(IssueError::AuthorityNotYetValid(certificate.not_before()));
         }
+        Ok(Self::unchecked(certificate, key))
+    }
+
+    /// Puts the two together, whether or not they belong together.
+    pub(crate) fn unchecked(certificate: Certificate, key: PrivateKey) -> Self {
         let key_id = match certificate.subject_key_id() {
             Some(id) => id.to_vec(),
             None => Sha1::digest(key.public_bits()).to_vec(),
         };
         let mut issuer = CertificateParams::default();
         issuer.key_identifier_method = KeyIdMethod::PreSpecified(key_id.clone());
-        Ok(Authority {
+        Authority {
             certificate,
             key,
             key_id,
             issuer,
-        })
+        }
     }
 
     /// The CA certificate.

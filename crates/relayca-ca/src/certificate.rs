@@ -265,6 +265,12 @@ impl Certificate {
         &self.extensions.alt_names
     }
 
+    /// The names with a star in subjectAltName, as `*.example.org`. relayca itself issues none.
+    #[must_use]
+    pub fn wildcards(&self) -> &[String] {
+        &self.extensions.wildcards
+    }
+
     /// Whether basicConstraints says CA. See also [`Certificate::is_authority`].
     #[must_use]
     pub fn is_ca(&self) -> bool {

@@ -47,6 +47,8 @@ pub(crate) struct Extensions {
     pub authority_key_id: Option<Vec<u8>>,
     pub has_alt_names: bool,
     pub alt_names: Vec<AltName>,
+    /// DNS names in subjectAltName with a star for their first label (RFC 6125 section 6.4.3), as `*.example.org`.
+    pub wildcards: Vec<String>,
     /// Names in subjectAltName that are neither a plain host name nor an address, safe to print.
     pub odd_names: Vec<String>,
     pub basic: Option<Basic>,
@@ -81,6 +83,7 @@ impl Extensions {
                 ParsedExtension::SubjectAlternativeName(names) => {
                     all.has_alt_names = true;
                     for name in &names.general_names {
+                        all.wildcards.extend(wildcard(name));
                         match alt_name(name) {
                             Some(name) => all.alt_names.push(name),
                             None => all.odd_names.push(printable(&name.to_string(), 100)),
@@ -121,6 +124,17 @@ impl Extensions {
             }
         }
         all
+    }
+}
+
+/// A star and a host name behind it.
+fn wildcard(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(text) => {
+            let parent = HostName::parse(text.strip_prefix("*.")?).ok()?;
+            Some(format!("*.{parent}"))
+        }
+        _ => None,
     }
 }
 

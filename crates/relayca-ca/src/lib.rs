@@ -32,6 +32,7 @@ mod revocation;
 mod role;
 mod serial;
 mod signer;
+mod trial;
 mod verify;
 mod weakness;
 
@@ -51,5 +52,6 @@ pub use request::{RequestError, RequestedKey, certificate_request, public_key_fr
 pub use revocation::{MAX_REVOKED, NewCrl};
 pub use role::{Role, RoleError};
 pub use serial::{Serial, SerialError};
+pub use trial::self_signed;
 pub use verify::verify;
 pub use weakness::weaknesses;

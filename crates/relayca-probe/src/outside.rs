@@ -10,8 +10,8 @@ use crate::reply::Replies;
 pub fn replies(from: &mut impl Read) -> Vec<(u16, Vec<String>)> {
     let mut reader = Replies::default();
     let mut found = Vec::new();
-    while let Ok(reply) = reader.read(from) {
-        found.push((reply.code, reply.lines));
+    while let Ok(reply) = reader.smtp(from) {
+        found.push((reply.code(), reply.lines));
     }
     found
 }

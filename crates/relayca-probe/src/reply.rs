@@ -1,6 +1,6 @@
-//! SMTP replies (RFC 5321 section 4.2), read with bounds.
+//! Replies of servers, read with bounds: SMTP (RFC 5321 section 4.2), IMAP (RFC 9051 section 7) and POP3 (RFC 1939 section 3).
 //!
-//! In come bytes from a server that may be anything; out comes a code and its lines, cleaned for printing. It refuses
+//! In come bytes from a server that may be anything; out comes a status and its lines, cleaned for printing. It refuses
 //! to know commands.
 
 use std::io::{self, Read};
@@ -11,12 +11,14 @@ pub(crate) const MAX_LINE: usize = 2048;
 /// The most lines taken in one reply; Postfix writes about a dozen for EHLO.
 pub(crate) const MAX_LINES: usize = 100;
 
-/// One reply.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Reply {
-    pub(crate) code: u16,
-    /// The text of each line behind its code, without control characters.
-    pub(crate) lines: Vec<String>,
+/// One reply, its lines cleaned for printing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The SMTP code as `250`; in IMAP `OK`, `NO`, `BAD`, `PREAUTH` or `BYE`; in POP3 `+OK` or `-ERR`.
+    pub status: String,
+    /// The text of each line behind that. In IMAP the untagged lines come first, without their `*`; in POP3 the lines of a
+    /// list come behind the first.
+    pub lines: Vec<String>,
 }
 
 /// Why there is no reply.
@@ -26,18 +28,31 @@ pub(crate) enum ReplyError {
     Closed,
     LineTooLong,
     TooManyLines,
-    NotSmtp(String),
+    Foreign(String),
 }
 
 impl Reply {
     /// All lines in one.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         self.lines.join(" ").trim().to_owned()
+    }
+
+    /// The SMTP code, 0 in the other protocols.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        self.status.parse().unwrap_or_default()
+    }
+
+    /// Whether it is a yes: 2xx or 3xx, `OK`, `PREAUTH`, `+OK`.
+    #[must_use]
+    pub fn is_yes(&self) -> bool {
+        matches!(self.code(), 200..=399) || matches!(self.status.as_str(), "OK" | "PREAUTH" | "+OK")
     }
 }
 
 /// Reads replies and remembers what the server sent beyond the one asked for.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Replies {
     ahead: Vec<u8>,
 }
@@ -48,28 +63,91 @@ impl Replies {
         !self.ahead.is_empty()
     }
 
-    /// Reads one reply of one or more lines.
-    pub(crate) fn read(&mut self, from: &mut impl Read) -> Result<Reply, ReplyError> {
+    /// Reads one SMTP reply of one or more lines.
+    pub(crate) fn smtp(&mut self, from: &mut impl Read) -> Result<Reply, ReplyError> {
         let mut code = None;
         let mut lines = Vec::new();
         loop {
-            if lines.len() == MAX_LINES {
-                return Err(ReplyError::TooManyLines);
-            }
-            let line = self.line(from)?;
+            let line = self.line_after(&lines, from)?;
             let (number, more, text) =
-                split(&line).ok_or_else(|| ReplyError::NotSmtp(shown(&line)))?;
+                split(&line).ok_or_else(|| ReplyError::Foreign(shown(&line)))?;
             if *code.get_or_insert(number) != number {
-                return Err(ReplyError::NotSmtp(shown(&line)));
+                return Err(ReplyError::Foreign(shown(&line)));
             }
             lines.push(printable(text));
             if !more {
                 return Ok(Reply {
-                    code: number,
+                    status: number.to_string(),
                     lines,
                 });
             }
         }
+    }
+
+    /// Reads what answers the IMAP command with this tag; `None` for the greeting, which has none.
+    pub(crate) fn imap(
+        &mut self,
+        tag: Option<&str>,
+        from: &mut impl Read,
+    ) -> Result<Reply, ReplyError> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line_after(&lines, from)?;
+            let text = String::from_utf8_lossy(&line);
+            let foreign = || ReplyError::Foreign(shown(&line));
+            let (first, rest) = text.split_once(' ').ok_or_else(foreign)?;
+            let (status, words) = rest.split_once(' ').unwrap_or((rest, ""));
+            let status = status.to_ascii_uppercase();
+            let known = matches!(status.as_str(), "OK" | "NO" | "BAD" | "PREAUTH" | "BYE");
+            match (first, tag) {
+                ("*", None) if known => {
+                    lines.push(printable(words.as_bytes()));
+                    return Ok(Reply { status, lines });
+                }
+                ("*", Some(_)) => lines.push(printable(rest.as_bytes())),
+                (first, Some(tag)) if first == tag && known => {
+                    lines.push(printable(words.as_bytes()));
+                    return Ok(Reply { status, lines });
+                }
+                _ => return Err(foreign()),
+            }
+        }
+    }
+
+    /// Reads a POP3 reply; where it is a yes and a `list`, up to the line with a single dot.
+    pub(crate) fn pop3(&mut self, list: bool, from: &mut impl Read) -> Result<Reply, ReplyError> {
+        let first = self.line_after(&[], from)?;
+        let text = String::from_utf8_lossy(&first);
+        let (status, words) = text.split_once(' ').unwrap_or((&text, ""));
+        if !matches!(status, "+OK" | "-ERR") {
+            return Err(ReplyError::Foreign(shown(&first)));
+        }
+        let mut lines = vec![printable(words.as_bytes())];
+        if list && status == "+OK" {
+            loop {
+                let line = self.line_after(&lines, from)?;
+                if line == b"." {
+                    break;
+                }
+                lines.push(printable(line.strip_prefix(b".").unwrap_or(&line)));
+            }
+        }
+        Ok(Reply {
+            status: status.to_owned(),
+            lines,
+        })
+    }
+
+    /// The next line of a reply that has these already.
+    fn line_after(
+        &mut self,
+        lines: &[String],
+        from: &mut impl Read,
+    ) -> Result<Vec<u8>, ReplyError> {
+        if lines.len() == MAX_LINES {
+            return Err(ReplyError::TooManyLines);
+        }
+        self.line(from)
     }
 
     fn line(&mut self, from: &mut impl Read) -> Result<Vec<u8>, ReplyError> {
@@ -159,7 +237,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Reply, ReplyError> {
-        Replies::default().read(&mut Drip(bytes))
+        Replies::default().smtp(&mut Drip(bytes))
     }
 
     #[test]
@@ -168,14 +246,14 @@ mod tests {
         assert_eq!(
             reply,
             Reply {
-                code: 250,
+                status: "250".into(),
                 lines: vec!["relay.example.org".into(), "STARTTLS".into(), "HELP".into()]
             }
         );
         assert_eq!(
             read(b"220\r\n").unwrap(),
             Reply {
-                code: 220,
+                status: "220".into(),
                 lines: vec![String::new()]
             }
         );
@@ -189,9 +267,9 @@ mod tests {
     fn what_comes_after_the_reply_is_kept_apart() {
         let mut replies = Replies::default();
         let mut from: &[u8] = b"220 go\r\n250 injected\r\n";
-        assert_eq!(replies.read(&mut from).unwrap().code, 220);
+        assert_eq!(replies.smtp(&mut from).unwrap().code(), 220);
         assert!(replies.is_ahead());
-        assert_eq!(replies.read(&mut from).unwrap().code, 250);
+        assert_eq!(replies.smtp(&mut from).unwrap().code(), 250);
         assert!(!replies.is_ahead());
     }
 
@@ -205,13 +283,13 @@ mod tests {
             b"120 a\r\n",
             b"620 a\r\n",
         ] {
-            assert!(matches!(read(bad), Err(ReplyError::NotSmtp(_))), "{bad:?}");
+            assert!(matches!(read(bad), Err(ReplyError::Foreign(_))), "{bad:?}");
         }
         assert!(matches!(
             read(b"250-a\r\n220 b\r\n"),
-            Err(ReplyError::NotSmtp(_))
+            Err(ReplyError::Foreign(_))
         ));
-        let Err(ReplyError::NotSmtp(text)) = read(b"HTTP/1.1\x1b[31m 400\r\n") else {
+        let Err(ReplyError::Foreign(text)) = read(b"HTTP/1.1\x1b[31m 400\r\n") else {
             panic!()
         };
         assert_eq!(text, "HTTP/1.1 [31m 400");

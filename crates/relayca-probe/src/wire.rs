@@ -4,44 +4,99 @@
 //! slowly the other side drips. It refuses to know protocols.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// More addresses than this of one name are not tried.
 const MAX_ADDRESSES: usize = 8;
 
+/// One address of a host, and how it answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The address with the port.
+    pub address: SocketAddr,
+    /// Why there is no connection to it; `None` for the one that accepted.
+    pub failure: Option<ConnectFailure>,
+}
+
+/// Why an address does not accept a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectFailure {
+    /// The kind: [`io::ErrorKind::ConnectionRefused`] is an answer, [`io::ErrorKind::TimedOut`] is silence.
+    pub kind: io::ErrorKind,
+    /// In the words of the operating system.
+    pub text: String,
+}
+
 /// A connection that ends at its deadline.
+#[derive(Debug)]
 pub(crate) struct Wire {
     stream: TcpStream,
     deadline: Instant,
 }
 
 impl Wire {
-    /// Connects to the first address of `host` that answers, allowing `connect` for each of them.
+    /// Connects to the first address of `host` that answers, allowing `connect` for each of them. Gives also how each
+    /// address answered that was tried.
     pub(crate) fn open(
         host: &str,
         port: u16,
         connect: Duration,
         deadline: Instant,
-    ) -> io::Result<Self> {
+    ) -> (io::Result<Self>, Vec<Attempt>) {
+        let addresses = match addresses(host, port, deadline) {
+            Ok(addresses) => addresses,
+            Err(error) => return (Err(error), Vec::new()),
+        };
+        let mut attempts = Vec::new();
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in (host, port).to_socket_addrs()?.take(MAX_ADDRESSES) {
-            let wait = connect.min(left(deadline)?);
-            match TcpStream::connect_timeout(&address, wait) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(Self { stream, deadline });
-                }
-                Err(e) => last = e,
+        for address in addresses {
+            let wait = match left(deadline) {
+                Ok(left) => connect.min(left),
+                Err(error) => return (Err(error), attempts),
+            };
+            let opened = TcpStream::connect_timeout(&address, wait)
+                .and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+            let failure = opened.as_ref().err().map(|error| ConnectFailure {
+                kind: timed_out_kind(error.kind()),
+                text: plain(error),
+            });
+            attempts.push(Attempt { address, failure });
+            match opened {
+                Ok(stream) => return (Ok(Self { stream, deadline }), attempts),
+                Err(error) => last = error,
             }
         }
-        Err(last)
+        (Err(last), attempts)
     }
 
     /// Brings the deadline forward, never back.
     pub(crate) fn hurry(&mut self, within: Duration) {
         self.deadline = self.deadline.min(Instant::now() + within);
     }
+}
+
+/// Looks the name up, in a thread of its own: the resolver has no deadline, and goes on alone where it takes too long.
+fn addresses(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (found, answer) = mpsc::channel();
+    let host = host.to_owned();
+    std::thread::Builder::new().spawn(move || {
+        let addresses = (host.as_str(), port)
+            .to_socket_addrs()
+            .map(|all| all.take(MAX_ADDRESSES).collect());
+        // Nobody may be waiting any more.
+        let _ = found.send(addresses);
+    })?;
+    answer.recv_timeout(left(deadline)?).unwrap_or_else(|_| {
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "looking up the name takes too long",
+        ))
+    })
 }
 
 impl Read for Wire {
@@ -79,4 +134,21 @@ fn timed_out(error: io::Error) -> io::Error {
     } else {
         error
     }
+}
+
+fn timed_out_kind(kind: io::ErrorKind) -> io::ErrorKind {
+    if kind == io::ErrorKind::WouldBlock {
+        io::ErrorKind::TimedOut
+    } else {
+        kind
+    }
+}
+
+/// The operating system's words, without Rust's `(os error 111)`, in lower case.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_lowercase()
 }

@@ -141,7 +141,8 @@ fn floods_end() {
             matches!(
                 error,
                 Err(ProbeError::TooMuch {
-                    doing: "the greeting"
+                    doing: "the greeting",
+                    ..
                 })
             ),
             "{error:?}"

@@ -189,8 +189,8 @@ fn a_server_that_demands_a_client_certificate_still_shows_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let chain = certificates(dir.path(), &P256);
     for (option, reason) in [
-        ("-tls1_2", "HandshakeFailure"),
-        ("-tls1_3", "CertificateRequired"),
+        ("-tls1_2", "handshake_failure"),
+        ("-tls1_3", "certificate_required"),
     ] {
         let server = Server::start(dir.path(), &["-Verify", "1", option]);
         let seen = server.probe("127.0.0.1", Mode::StartTls);
@@ -213,7 +213,7 @@ fn implicit_tls_needs_no_smtp_before() {
     let server = Server::start(dir.path(), &["-Verify", "1"]);
     let seen = server.probe("127.0.0.1", Mode::Implicit);
     assert_eq!(seen.chain, chain);
-    assert!(seen.refusal.unwrap().contains("CertificateRequired"));
+    assert!(seen.refusal.unwrap().contains("certificate_required"));
 }
 
 #[test]
