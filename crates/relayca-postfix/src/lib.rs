@@ -7,13 +7,18 @@
 //! One text holds for Postfix 3.4 to 3.11. Every string that enters a piece or a script is checked against a strict
 //! alphabet first ([`SnippetError`]), so nothing needs quoting and nothing can break out.
 
+pub mod config;
 mod error;
 mod files;
+pub mod log;
 mod mail_host;
 mod maps;
 mod relay;
+pub mod roles;
+pub mod rules;
 mod script;
 mod setting;
+mod troubleshooting;
 mod validate;
 
 pub use error::SnippetError;
@@ -21,6 +26,7 @@ pub use files::{NewFiles, files_script};
 pub use mail_host::{MailHost, NextHop, Style, mail_host_snippet};
 pub use maps::{access_map_script, access_map_text, map_script};
 pub use relay::{Refusal, RelayService, RelayStyle, SenderBinding, relay_snippet};
+pub use troubleshooting::troubleshooting;
 
 /// The directory below Postfix's configuration directory in which everything of relayca lies.
 pub const SUBDIRECTORY: &str = "relayca";

@@ -132,7 +132,17 @@ pub fn relay_snippet(service: &RelayService, style: RelayStyle) -> Result<Snippe
         port.to_string()
     );
     let owner = format!("{domain} relay");
-    let block = setting::block(&owner, &setting::service(&line, &groups));
+    let manager = session_manager(port);
+    let manager_line = format!("{manager} unix  -       -       n       1000?   1       tlsmgr");
+    let keeps_none = keeps_no_sessions();
+    let block = setting::block(
+        &owner,
+        &format!(
+            "{}{}",
+            setting::service(&line, &groups),
+            setting::service(&manager_line, &keeps_none)
+        ),
+    );
 
     let map = if service.senders.is_empty() {
         CLIENT_MAP
@@ -158,10 +168,19 @@ pub fn relay_snippet(service: &RelayService, style: RelayStyle) -> Result<Snippe
     match style {
         RelayStyle::Block => {
             text.push_str(&script::edit_function(&owner));
-            text.push_str(&script::edit("master.cf", &format!("{port}/inet"), &block));
+            text.push_str(&script::edit(
+                "master.cf",
+                &format!("{port}/inet {manager}/unix"),
+                &block,
+            ));
         }
         RelayStyle::Postconf => {
             text.push_str(script::changing());
+            text.push_str(&setting::postconf_service(
+                &format!("{manager}/unix"),
+                &format!("{manager} unix - - n 1000? 1 tlsmgr"),
+                &keeps_none,
+            ));
             text.push_str(&setting::postconf_service(
                 &format!("{port}/inet"),
                 &format!("{port} inet n - n - - smtpd"),
@@ -190,6 +209,30 @@ pub fn relay_snippet(service: &RelayService, style: RelayStyle) -> Result<Snippe
         script: text,
         warnings,
     })
+}
+
+/// The service of the relay's own tlsmgr. The one of all others keeps sessions if main.cf names a cache, and asks no service what
+/// it says about that (tlsmgr(8)): measured, an inherited cache had sessions resumed here.
+fn session_manager(port: u16) -> String {
+    format!("relayca-tlsmgr-{port}")
+}
+
+/// What that tlsmgr is told.
+fn keeps_no_sessions() -> Vec<Group> {
+    vec![
+        fixed(
+            "The relay service's own tlsmgr: the one of all others keeps sessions where main.cf names a cache.",
+            [("syslog_name", "postfix/relayca")],
+        ),
+        fixed(
+            "It keeps none.",
+            [
+                ("smtpd_tls_session_cache_database", ""),
+                ("smtp_tls_session_cache_database", ""),
+                ("lmtp_tls_session_cache_database", ""),
+            ],
+        ),
+    ]
 }
 
 /// A restriction class for each bound host, with its senders.
@@ -292,11 +335,12 @@ fn groups(service: &RelayService, classes: &[Class]) -> Vec<Group> {
                 "!SSLv2,!SSLv3,!TLSv1,!TLSv1.1",
             )],
         ),
-        fixed(
-            "No resumed sessions: on one, a certificate that expired meanwhile still relays.",
+        group(
+            "No resumed sessions: on one, a certificate that expired meanwhile still relays. Whether sessions are kept is up to tlsmgr.",
             [
-                ("tls_ssl_options", "NO_TICKET"),
-                ("smtpd_tls_session_cache_database", ""),
+                ("tls_ssl_options", "NO_TICKET".to_owned()),
+                ("smtpd_tls_session_cache_database", String::new()),
+                ("tlsmgr_service_name", session_manager(service.port)),
             ],
         ),
         group(

@@ -1,0 +1,183 @@
+//! Handshakes that fail. The words are OpenSSL's: an alert is what the other side sent.
+
+use crate::log::meaning::{Kind, Meaning, Place, Side, Wording};
+
+const fn library(text: &'static str) -> Wording {
+    Wording {
+        place: Place::Library,
+        text,
+    }
+}
+
+const fn at(place: Place, text: &'static str) -> Wording {
+    Wording { place, text }
+}
+
+pub(super) const MEANINGS: &[Meaning] = &[
+    Meaning {
+        id: "no-shared-cipher",
+        kind: Kind::Cause,
+        side: Side::Either,
+        title: "no cipher in common: mostly the server has no certificate",
+        says: "The server found no cipher that both sides have.",
+        why: "A server whose chain file cannot be opened has no certificate, and so no cipher for anybody. Or a cipher list leaves nothing that the other side offers.",
+        remedy: "Look for `error opening chain file` before, with the same process number; else at the cipher lists.",
+        commands: &[
+            "relayca snippet {relay}",
+            "postconf -n | grep -E 'cipher|chain_files'  # on {relay}",
+        ],
+        versions: "",
+        sources: &[
+            "postconf(5) smtpd_tls_mandatory_ciphers",
+            "postconf(5) smtpd_tls_chain_files",
+        ],
+        wordings: &[library("*:no shared cipher:")],
+    },
+    Meaning {
+        id: "tls-versions-differ",
+        kind: Kind::Cause,
+        side: Side::Either,
+        title: "no TLS version in common",
+        says: "One side offers only TLS versions that the other does not take.",
+        why: "smtp_tls_mandatory_protocols or smtpd_tls_mandatory_protocols names old versions alone, or one host is too old for TLS 1.2. OpenSSL 3 takes no TLS 1.0 and 1.1 at its default level even where Postfix allows them.",
+        remedy: "Allow TLS 1.2 and 1.3 on both sides: !SSLv2,!SSLv3,!TLSv1,!TLSv1.1 is read by every Postfix.",
+        commands: &["relayca snippet {host}", "relayca snippet {relay}"],
+        versions: "",
+        sources: &[
+            "postconf(5) smtp_tls_mandatory_protocols",
+            "postconf(5) smtpd_tls_mandatory_protocols",
+        ],
+        wordings: &[
+            library("*:unsupported protocol:"),
+            library("*alert protocol version:"),
+            library("*:no protocols available:"),
+            library("*:version too low:"),
+        ],
+    },
+    Meaning {
+        id: "plain-where-tls",
+        kind: Kind::Cause,
+        side: Side::Either,
+        title: "plain SMTP came where TLS was expected",
+        says: "What came first was no TLS.",
+        why: "The mail host speaks TLS at once (smtp_tls_wrappermode = yes) to a port that begins in the clear with a greeting and STARTTLS; or the other way round at the relay.",
+        remedy: "Both sides must agree: with relayca it is `wrapper` in relayca.toml, for both.",
+        commands: &["relayca snippet {host}", "relayca snippet {relay}"],
+        versions: "",
+        sources: &[
+            "postconf(5) smtp_tls_wrappermode",
+            "postconf(5) smtpd_tls_wrappermode",
+        ],
+        wordings: &[
+            library("*:wrong version number:"),
+            library("*:http request:"),
+            library("*:packet length too long:"),
+        ],
+    },
+    Meaning {
+        id: "tls-where-plain",
+        kind: Kind::Cause,
+        side: Side::Relay,
+        title: "TLS came where plain SMTP was expected",
+        says: "A client began with a TLS handshake (`\\026\\003`) on a port that greets in the clear.",
+        why: "The client is set to implicit TLS (smtp_tls_wrappermode = yes) and this port is one for STARTTLS.",
+        remedy: "Both sides must agree: with relayca it is `wrapper` in relayca.toml, for both.",
+        commands: &["relayca snippet {host}", "relayca snippet {relay}"],
+        versions: "",
+        sources: &["postconf(5) smtp_tls_wrappermode", "src/smtpd/smtpd.c"],
+        wordings: &[at(
+            Place::Words,
+            "improper command pipelining after CONNECT from *: \\026\\003",
+        )],
+    },
+    Meaning {
+        id: "unknown-ca-alert",
+        kind: Kind::Cause,
+        side: Side::Either,
+        title: "the other side does not trust the CA of the certificate shown to it",
+        says: "The other side sent the alert `unknown ca`.",
+        why: "Its CA file is of another authority. Postfix itself sends no such alert; other mail servers, and clients with a list of their own, do.",
+        remedy: "Put this authority's CA certificate on the other side.",
+        commands: &["relayca snippet {host}", "relayca snippet {relay}"],
+        versions: "",
+        sources: &["RFC 8446 section 6.2"],
+        wordings: &[library("*alert unknown ca:")],
+    },
+    Meaning {
+        id: "certificate-alert",
+        kind: Kind::Cause,
+        side: Side::Either,
+        title: "the other side refuses the certificate shown to it",
+        says: "The other side sent an alert about the certificate: bad, expired, revoked, unknown, or none where one is required.",
+        why: "The word in the line is the other side's reason. Postfix itself sends no such alert.",
+        remedy: "Look at the log of the other side.",
+        commands: &["relayca show {host}", "relayca show {relay}"],
+        versions: "",
+        sources: &["RFC 8446 section 6.2"],
+        wordings: &[
+            library("*alert bad certificate:"),
+            library("*alert certificate expired:"),
+            library("*alert certificate revoked:"),
+            library("*alert certificate unknown:"),
+            library("*alert unsupported certificate:"),
+            library("*alert certificate required:"),
+        ],
+    },
+    Meaning {
+        id: "too-weak",
+        kind: Kind::Cause,
+        side: Side::Either,
+        title: "a key, signature or Diffie-Hellman group is too weak for this OpenSSL",
+        says: "OpenSSL's security level refuses what the other side uses.",
+        why: "Debian builds OpenSSL with level 2: RSA and DH below 2048 bits, and SHA-1 signatures, are refused.",
+        remedy: "Give the host with the weak key a new one, or the old machine a newer system.",
+        commands: &["relayca renew --rekey {host}"],
+        versions: "",
+        sources: &["SSL_CTX_set_security_level(3)"],
+        wordings: &[
+            library("*:ee key too small:"),
+            library("*:ca key too small:"),
+            library("*:ca md too weak:"),
+            library("*:dh key too small:"),
+            library("*:legacy sigalg disallowed or unsupported:"),
+            library("*:unsafe legacy renegotiation disabled:"),
+        ],
+    },
+    Meaning {
+        id: "handshake-alert",
+        kind: Kind::Effect,
+        side: Side::Either,
+        title: "the other side broke the handshake off",
+        says: "The other side sent an alert that does not say why.",
+        why: "Its own log has the reason: no shared cipher, a certificate that it could not load, or no TLS version in common.",
+        remedy: "Look at the log of the other side.",
+        commands: &["relayca explain /var/log/mail.log  # on the other host"],
+        versions: "OpenSSL up to 3.1 says `sslv3 alert handshake failure`, from 3.2 `ssl/tls alert handshake failure`.",
+        sources: &["RFC 8446 section 6.2"],
+        wordings: &[
+            library("*alert handshake failure:"),
+            library("*alert internal error:"),
+            library("*:unexpected message:"),
+            library("*:unexpected eof while reading:"),
+            library("*alert decode error:"),
+            library("*alert no application protocol:"),
+        ],
+    },
+    Meaning {
+        id: "handshake-failed",
+        kind: Kind::Effect,
+        side: Side::Either,
+        title: "a TLS handshake failed",
+        says: "TLS could not be set up (`SSL_accept error` at the server, `SSL_connect error` at the client).",
+        why: "The line behind it, `TLS library problem`, says why; with `lost connection` the other side went away, and its log says why.",
+        remedy: "Look at the lines around it, and at the other side's log.",
+        commands: &["openssl s_client -starttls smtp -connect {relay}:2500"],
+        versions: "",
+        sources: &["src/tls/tls_server.c", "src/tls/tls_client.c"],
+        wordings: &[
+            at(Place::Session, "SSL_accept error from H: -1"),
+            at(Place::Session, "SSL_connect error to H: -1"),
+            at(Place::Reason, "Cannot start TLS: handshake failure"),
+        ],
+    },
+];
