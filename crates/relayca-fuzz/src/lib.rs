@@ -11,7 +11,9 @@ mod files;
 mod fixed;
 mod inventory;
 mod keys;
+mod log;
 mod maps;
+mod postfix;
 mod wire;
 mod words;
 
@@ -20,7 +22,9 @@ pub use certificates::{certificates, foreign_authorities, inspection, requests, 
 pub use files::{host_lists, imports, settings};
 pub use inventory::inventory;
 pub use keys::{locked_keys, private_keys};
+pub use log::mail_log;
 pub use maps::maps;
+pub use postfix::postfix_config;
 pub use wire::smtp_replies;
 pub use words::{names, serials, spans};
 
@@ -38,8 +42,10 @@ pub const TARGETS: &[Target] = &[
     ("inspection", inspection),
     ("inventory", inventory),
     ("locked_keys", locked_keys),
+    ("mail_log", mail_log),
     ("maps", maps),
     ("names", names),
+    ("postfix_config", postfix_config),
     ("private_keys", private_keys),
     ("recipients", recipients),
     ("requests", requests),

@@ -7,15 +7,26 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod explain;
+mod install;
 mod life;
+mod lint;
+mod ports;
+mod probe;
 
+pub use explain::Explain;
+pub use install::{Install, Uninstall};
 pub use life::{
     Backup, Check, Crl, Import, Passwd, Renew, Request, Restore, Retire, Revoke, Rollover,
     RolloverStep,
 };
+pub use lint::Lint;
+pub use ports::Ports;
+pub use probe::Probe;
 
 const AFTER: &str = "\
-Exit codes: 0 done, 1 failed, 2 usage; `verify` and `check` also 3 (warnings) and 4 (does not hold, critical).
+Exit codes: 0 done, 1 failed, 2 usage; those that judge (`verify`, `check`,
+`lint`, `probe`) also 3 (warnings, or not all could be tried) and 4 (errors, does not hold).
 
 Examples:
   relayca init example.org --recipient age1… -i ~/.config/age/key.txt
@@ -109,6 +120,10 @@ pub enum Command {
     Passphrase(Passphrase),
     /// Open a bundle, check it and lay out its files
     Open(Open),
+    /// On a host: put a bundle in place, and with --apply tell Postfix
+    Install(Install),
+    /// On a host: take back what `install` did
+    Uninstall(Uninstall),
     /// Judge a certificate, or the authority itself (`verify ca`)
     Verify(Verify),
     /// Give hosts new certificates: for the same key, or with --rekey for a new one
@@ -127,6 +142,14 @@ pub enum Command {
     Passwd(Passwd),
     /// Look at everything: what expires, what does not fit, what does not open
     Check(Check),
+    /// Prove that a relay lets in whom it should, and nobody else
+    Probe(Probe),
+    /// Find what is wrong with a Postfix's configuration, and how to mend it
+    Lint(Lint),
+    /// Say what Postfix's log means, and what to do
+    Explain(Explain),
+    /// Print which ports a role needs, and the firewall's commands
+    Ports(Ports),
     /// Take over a CA made elsewhere: the Makefile's tree, easy-rsa, or a bare CA
     Import(Import),
     /// Write the whole authority into one sealed file
@@ -310,21 +333,69 @@ pub struct Fingerprint {
 #[command(after_help = "\
 What is printed is one block for a root shell on that host. Pasting it twice changes nothing.
 
+--role prints what a host needs beside relaying by certificate: mx (TLS on port 25, both
+ways), submission (587) and submissions (465) for users by password, dovecot (IMAP, POP3,
+and those passwords: paste it first). The certificate is one of Let's Encrypt (--cert-name;
+no authority is needed) or, without, the one that this CA issued to a relay.
+
 Examples:
   relayca snippet mailhost
   relayca snippet mailhost --style main
-  relayca snippet relayhost | ssh root@relayhost sh")]
+  relayca snippet relayhost | ssh root@relayhost sh
+  relayca snippet mail.example.org --role mx --cert-name mail.example.org
+  relayca snippet --role submissions --cert-name mail.example.org --style postconf
+  relayca snippet relayhost --role mx")]
 pub struct Snippet {
-    /// A mail host or a relay that has a certificate
-    pub host: String,
+    /// A mail host or a relay that has a certificate; with --cert-name the name that the certificate is for
+    #[arg(required_unless_present = "cert_name")]
+    pub host: Option<String>,
     /// transport (an own transport in master.cf), main (all in main.cf) or postconf (commands only);
-    /// for a relay: transport or postconf
+    /// for a relay: transport or postconf; with --role: block or postconf
     #[arg(long, value_name = "STYLE")]
     pub style: Option<String>,
     /// Bind HOST's envelope senders for this print only: HOST=DOMAIN,ADDRESS…; relays only; may be
     /// repeated (relayca.toml keeps them for good)
-    #[arg(long, value_name = "HOST=LIST")]
+    #[arg(long, value_name = "HOST=LIST", conflicts_with = "role")]
     pub senders: Vec<String>,
+    /// What the host is beside the pair: mx, submission, submissions or dovecot
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Its certificate is certbot's of this name: live/NAME/fullchain.pem and privkey.pem
+    #[arg(long, value_name = "NAME", requires = "role")]
+    pub cert_name: Option<String>,
+    /// 2.3 or 2.4 [default: both; the block asks Dovecot which it is]
+    #[arg(long, value_name = "VERSION", requires = "role")]
+    pub dovecot_version: Option<String>,
+    /// Another port than 587 or 465
+    #[arg(long, value_name = "PORT", requires = "role", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Postfix's configuration directory on the host [default: as in relayca.toml, or /etc/postfix]
+    #[arg(long, value_name = "DIR", requires = "role")]
+    pub config_directory: Option<String>,
+    /// Postfix's queue on the host, where Dovecot listens for it
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "role",
+        default_value = "/var/spool/postfix"
+    )]
+    pub queue_directory: String,
+    /// Dovecot's configuration directory on the host
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "role",
+        default_value = "/etc/dovecot"
+    )]
+    pub dovecot_directory: String,
+    /// certbot's directory on the host
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "role",
+        default_value = "/etc/letsencrypt"
+    )]
+    pub letsencrypt_directory: String,
 }
 
 /// `relayca bundle`.

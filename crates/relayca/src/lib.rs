@@ -9,15 +9,19 @@ mod cli;
 mod commands;
 mod dates;
 mod disk;
+mod explaining;
 mod failure;
 mod home;
 mod hosts;
 mod importing;
+mod installing;
 mod issuing;
+mod linting;
 #[doc(hidden)]
 pub mod outside;
 mod pieces;
 mod printer;
+mod probing;
 mod process;
 mod progress;
 mod public_bundles;
@@ -102,6 +106,8 @@ fn dispatch(run: &Run, command: &Command) -> Result<u8, Failure> {
         Command::Bundle(arguments) => commands::bundle::run(run, arguments)?,
         Command::Passphrase(arguments) => commands::passphrase::run(run, arguments)?,
         Command::Open(arguments) => commands::open::run(run, arguments)?,
+        Command::Install(arguments) => commands::install::run(run, arguments)?,
+        Command::Uninstall(arguments) => commands::uninstall::run(run, arguments)?,
         Command::Verify(arguments) => return commands::verify::run(run, arguments),
         Command::Renew(arguments) => commands::renew::run(run, arguments)?,
         Command::Retire(arguments) => commands::retire::run(run, arguments)?,
@@ -111,6 +117,10 @@ fn dispatch(run: &Run, command: &Command) -> Result<u8, Failure> {
         Command::Request(arguments) => commands::request::run(run, arguments)?,
         Command::Passwd(arguments) => commands::passwd::run(run, arguments)?,
         Command::Check(arguments) => return commands::check::run(run, arguments),
+        Command::Probe(arguments) => return commands::probe::run(run, arguments),
+        Command::Lint(arguments) => return commands::lint::run(run, arguments),
+        Command::Explain(arguments) => return commands::explain::run(run, arguments),
+        Command::Ports(arguments) => return commands::ports::run(run, arguments),
         Command::Import(arguments) => commands::import::run(run, arguments)?,
         Command::Backup(arguments) => commands::backup::run(run, arguments)?,
         Command::Restore(arguments) => commands::restore::run(run, arguments)?,

@@ -31,12 +31,18 @@ impl Printer {
 
     /// Prints data to stdout as it is. A reader that went away ends the output silently.
     pub fn data(&self, text: &str) -> Result<(), Failure> {
+        self.flows(text).map(|_| ())
+    }
+
+    /// Likewise; gives whether somebody still reads.
+    pub fn flows(&self, text: &str) -> Result<bool, Failure> {
         let mut out = std::io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => {
                 Err(Failure::new(format!("cannot write to standard output: {error}")).hint("the command itself went through; print it again with `relayca show` or `relayca snippet`"))
             }
-            _ => Ok(()),
         }
     }
 

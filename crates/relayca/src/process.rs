@@ -3,7 +3,8 @@
 //! In: nothing. Out: no core dumps, no debugger by the same user, and an interrupt that leaves nothing
 //! half done. It refuses to know what the process works on.
 
-use std::sync::Once;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
@@ -15,6 +16,38 @@ use crate::disk;
 
 /// What asks a process to end.
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// Held by work that an interrupt may not cut short.
+static UNDISTURBED: Mutex<()> = Mutex::new(());
+
+/// While this is held an interrupt waits, see [`undisturbed`].
+#[must_use]
+pub struct Undisturbed {
+    _held: MutexGuard<'static, ()>,
+}
+
+/// While this is held an interrupt waits. Who holds it asks [`interrupted`] between steps, and takes back what it did.
+pub fn undisturbed() -> Undisturbed {
+    let held = wait_for_work();
+    // Without this, a step that writes would wait for the thread that waits for it.
+    disk::UNDISTURBED.store(true, Ordering::SeqCst);
+    Undisturbed { _held: held }
+}
+
+impl Drop for Undisturbed {
+    fn drop(&mut self) {
+        disk::UNDISTURBED.store(false, Ordering::SeqCst);
+    }
+}
+
+fn wait_for_work() -> MutexGuard<'static, ()> {
+    UNDISTURBED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether somebody asked this process to end.
+pub fn interrupted() -> bool {
+    disk::caught().is_some()
+}
 
 /// Keys and passphrases are in this process's memory: no core file may hold them.
 pub fn keep_secrets_in_memory() {
@@ -56,6 +89,7 @@ pub fn watch_for_interrupts() {
             // One that came before this thread did is noted only.
             let signal = disk::caught().or_else(|| signals.forever().next());
             if let Some(signal) = signal {
+                let _waited = wait_for_work();
                 disk::remove_unfinished();
                 if let Some(settings) = &terminal {
                     let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, settings);

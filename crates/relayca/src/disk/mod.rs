@@ -25,7 +25,9 @@ pub use new_directory::{NewDirectory, refuse_existing};
 pub use new_file::{NewFile, refuse_existing_file};
 pub use staged::{Staged, UNMERGED, settle, staged};
 use unfinished::unfinished;
-pub use unfinished::{CAUGHT, MAY_END, caught, is_watched, remove_unfinished, watched};
+pub use unfinished::{
+    CAUGHT, MAY_END, UNDISTURBED, caught, is_watched, remove_unfinished, watched,
+};
 
 /// Past this many files one flush of the file system is cheaper than one a file.
 const FLUSH_ALL_FROM: usize = 16;

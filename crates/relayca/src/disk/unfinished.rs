@@ -28,6 +28,9 @@ pub static MAY_END: AtomicBool = AtomicBool::new(true);
 /// The signal that came while it might not; 0 is none.
 pub static CAUGHT: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether work is under way that an interrupt waits for, and that takes back by itself what it did.
+pub static UNDISTURBED: AtomicBool = AtomicBool::new(false);
+
 /// Whether a thread waits for signals, and tidies up. Changed with the list in hand.
 static WATCHED: AtomicBool = AtomicBool::new(false);
 
@@ -50,7 +53,7 @@ pub fn is_watched() -> bool {
 
 /// Fails once an interrupt came; where a thread acts on it, does not come back. The list is not in hand.
 pub(super) fn go_on() -> Result<(), Failure> {
-    if caught().is_none() {
+    if caught().is_none() || UNDISTURBED.load(Ordering::SeqCst) {
         return Ok(());
     }
     while is_watched() {

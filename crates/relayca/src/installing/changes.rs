@@ -1,0 +1,422 @@
+//! Several files changed at once, or not at all.
+//!
+//! In: what each is and what it becomes. Out: all of them in place, with the old ones at hand until [`Pending::keep`]; or each as
+//! it was: the same file, with its owner, mode and times. It refuses to know what they are, and to touch one that somebody
+//! changed meanwhile.
+//!
+//! The journal goes to the disk first. Then every new file is written beside its place, every old one gets a second name beside it,
+//! and the new ones take their places. What a killed run left, [`recover`] takes back, or tidies up behind it if it had ended well.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::journal::{self, Journal, Left, Line};
+use super::place::Place;
+use super::postfix::{self, refuse_interrupted};
+use super::{LONGEST, digest};
+use crate::disk;
+use crate::failure::Failure;
+
+/// Ends the name of a file that is not in its place yet.
+const NEW: &str = ".relayca-new";
+/// Ends the second name of a file that is being replaced.
+const OLD: &str = ".relayca-old";
+
+/// A file as it is to be.
+#[derive(Debug)]
+pub struct NewFile {
+    /// Its bytes.
+    pub content: Zeroizing<Vec<u8>>,
+    /// Its mode.
+    pub mode: u32,
+    /// Its owner.
+    pub owner: (u32, u32),
+}
+
+/// A file that changes.
+#[derive(Debug)]
+pub struct Change {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What was there when the change was thought out.
+    pub was: Option<Zeroizing<Vec<u8>>>,
+    /// What will be there; nothing where it goes.
+    pub becomes: Option<NewFile>,
+}
+
+/// What is at a path: a plain file or nothing.
+#[derive(Debug)]
+pub struct Found {
+    /// Its bytes.
+    pub content: Zeroizing<Vec<u8>>,
+    /// Its mode.
+    pub mode: u32,
+    /// Its owner.
+    pub owner: (u32, u32),
+}
+
+/// Looks at a path; refuses links and whatever else is no plain file.
+pub fn found(path: &Path) -> Result<Option<Found>, Failure> {
+    let metadata = match path.symlink_metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::io("look at", path, &error)),
+    };
+    if !metadata.is_file() {
+        return Err(Failure::new(format!(
+            "`{}` is no plain file; nothing was changed",
+            path.display()
+        ))
+        .hint("move it away: relayca neither follows nor replaces it"));
+    }
+    Ok(Some(Found {
+        content: disk::read(path, LONGEST)?,
+        mode: metadata.mode() & 0o7777,
+        owner: (metadata.uid(), metadata.gid()),
+    }))
+}
+
+/// Files in place whose old selves are still at hand.
+#[derive(Debug)]
+#[must_use]
+pub struct Pending<'a> {
+    place: &'a Place,
+    journal: Journal,
+    /// Whether any new file may be in its place.
+    placed: bool,
+}
+
+/// What came of taking back.
+#[derive(Debug, Default)]
+pub struct TakenBack {
+    /// Files that somebody changed meanwhile, with where their old selves are.
+    pub left: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Puts all of them in place; where that fails, all is as it was. The caller holds the lock, and has recovered.
+pub fn carry_out<'a>(
+    place: &'a Place,
+    changes: &[Change],
+    running: bool,
+    removes_directory: bool,
+) -> Result<Pending<'a>, Failure> {
+    let made_directory = make_directory(&place.files)?;
+    let lines = changes
+        .iter()
+        .map(|change| Line {
+            path: place.within(&change.path),
+            was: change.was.as_deref().map(|was| digest(was)),
+            becomes: change.becomes.as_ref().map(|new| digest(&new.content)),
+        })
+        .collect();
+    let mut pending = Pending {
+        place,
+        journal: Journal {
+            format: 1,
+            made_directory,
+            removes_directory,
+            running,
+            lines,
+        },
+        placed: false,
+    };
+    if let Err(failure) = journal::write(&place.files, &pending.journal) {
+        if made_directory {
+            let _ = fs::remove_dir(&place.files);
+        }
+        return Err(failure);
+    }
+    match pending.put(changes) {
+        Ok(()) => Ok(pending),
+        Err(failure) => Err(pending.give_up(failure)),
+    }
+}
+
+impl Pending<'_> {
+    fn put(&mut self, changes: &[Change]) -> Result<(), Failure> {
+        for change in changes {
+            refuse_interrupted()?;
+            unchanged(change)?;
+            if let Some(new) = &change.becomes {
+                stage(&beside(&change.path, NEW), new)?;
+            }
+            if change.was.is_some() {
+                second_name(&change.path, &beside(&change.path, OLD))?;
+            }
+        }
+        let directories = directories(changes);
+        directories
+            .iter()
+            .try_for_each(|path| journal::flush(path))?;
+        self.placed = true;
+        for change in changes {
+            refuse_interrupted()?;
+            unchanged(change)?;
+            let placed = if change.becomes.is_some() {
+                fs::rename(beside(&change.path, NEW), &change.path)
+            } else {
+                fs::remove_file(&change.path)
+            };
+            placed.map_err(|error| Failure::io("put in place", &change.path, &error))?;
+        }
+        directories.iter().try_for_each(|path| journal::flush(path))
+    }
+
+    /// They stay.
+    pub fn keep(self) -> Result<(), Failure> {
+        if let Err(failure) = journal::finish(&self.place.files) {
+            return Err(self.give_up(failure));
+        }
+        tidy_up(self.place, &self.journal).map_err(|failure| {
+            failure
+                .within("all is in place, but old files beside it could not be removed")
+                .hint("run it again: it removes them")
+        })
+    }
+
+    /// All as it was, Postfix too; and the failure, told so.
+    pub fn give_up(self, failure: Failure) -> Failure {
+        let interrupted = crate::process::interrupted();
+        let placed = self.placed;
+        let back = take_back(self.place, &self.journal).and_then(|back| {
+            if placed && self.journal.running {
+                postfix::run_again(&self.place.inside)?;
+            }
+            Ok(back)
+        });
+        let told = match back {
+            Ok(back) if back.left.is_empty() => "everything is as it was".to_owned(),
+            Ok(back) => back.told(),
+            Err(second) => format!(
+                "and not everything could be taken back: {}; run it again to finish that",
+                second.message
+            ),
+        };
+        let message = if interrupted {
+            format!("interrupted; {told}")
+        } else {
+            format!("{}; {told}", failure.message)
+        };
+        Failure { message, ..failure }
+    }
+}
+
+impl TakenBack {
+    /// In words.
+    pub fn told(&self) -> String {
+        let each: Vec<String> = self
+            .left
+            .iter()
+            .map(|(path, old)| {
+                format!(
+                    "`{}` was changed by somebody meanwhile and stays; what it was before is in `{}`",
+                    path.display(),
+                    old.display()
+                )
+            })
+            .collect();
+        each.join("; ")
+    }
+}
+
+/// What an earlier run left is taken back or tidied up. Gives what is to be told of it.
+pub fn recover(place: &Place) -> Result<Option<String>, Failure> {
+    match journal::left(&place.files)? {
+        Left::Nothing => journal::clear(&place.files).map(|()| None),
+        Left::Finished(journal) => {
+            tidy_up(place, &journal)?;
+            Ok(Some(
+                "an earlier run was stopped at its end: what it left was removed".into(),
+            ))
+        }
+        Left::Unfinished(journal) => {
+            let back = take_back(place, &journal)?;
+            if journal.running && place.root.is_none() {
+                postfix::run_again(&place.inside)?;
+            }
+            let mut told = "an earlier run was stopped in the middle: it was taken back".to_owned();
+            if !back.left.is_empty() {
+                told.push_str(&format!("; {}", back.told()));
+            }
+            Ok(Some(told))
+        }
+    }
+}
+
+/// Whether an earlier run left something.
+pub fn is_unfinished(place: &Place) -> Result<bool, Failure> {
+    Ok(journal::left(&place.files)? != Left::Nothing)
+}
+
+/// Each file as it was. What was taken back already stays so: this may be stopped, and done again.
+fn take_back(place: &Place, journal: &Journal) -> Result<TakenBack, Failure> {
+    let mut back = TakenBack::default();
+    for line in journal.lines.iter().rev() {
+        let path = place.outside(&line.path);
+        let old = beside(&path, OLD);
+        remove_if_there(&beside(&path, NEW))?;
+        let now = found(&path)?.map(|found| digest(&found.content));
+        let has_old = old.symlink_metadata().is_ok();
+        if now != line.was && now != line.becomes {
+            // Somebody changed it since: theirs stays.
+            if has_old {
+                back.left.push((path, old));
+            }
+            continue;
+        }
+        match (&line.was, has_old) {
+            (Some(_), true) => restore(&old, &path)?,
+            // Not touched yet, or restored before.
+            (Some(_), false) => {}
+            (None, _) => remove_if_there(&path)?,
+        }
+        journal::flush(above(&path))?;
+    }
+    journal::remove(&place.files)?;
+    if journal.made_directory {
+        let _ = fs::remove_dir(&place.files);
+    }
+    Ok(back)
+}
+
+/// Takes away the second names, then the journal.
+fn tidy_up(place: &Place, journal: &Journal) -> Result<(), Failure> {
+    for line in &journal.lines {
+        let path = place.outside(&line.path);
+        remove_if_there(&beside(&path, OLD))?;
+        remove_if_there(&beside(&path, NEW))?;
+    }
+    journal::remove(&place.files)?;
+    if journal.removes_directory {
+        let _ = fs::remove_dir(&place.files);
+    }
+    Ok(())
+}
+
+/// The old file under its own name again.
+fn restore(old: &Path, path: &Path) -> Result<(), Failure> {
+    let same = match (old.symlink_metadata(), path.symlink_metadata()) {
+        (Ok(one), Ok(other)) => one.ino() == other.ino() && one.dev() == other.dev(),
+        _ => false,
+    };
+    // Of two names of one file rename(2) removes neither.
+    if same {
+        remove_if_there(old)
+    } else {
+        fs::rename(old, path).map_err(|error| Failure::io("put back", path, &error))
+    }
+}
+
+/// That it is what it was when the change was thought out.
+fn unchanged(change: &Change) -> Result<(), Failure> {
+    let now = found(&change.path)?;
+    let same = match (&now, &change.was) {
+        (None, None) => true,
+        (Some(now), Some(was)) => *now.content == **was,
+        _ => false,
+    };
+    if same {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "`{}` was changed by somebody meanwhile",
+        change.path.display()
+    ))
+    .hint("run it again"))
+}
+
+/// Writes a new file beside its place, mode first.
+fn stage(path: &Path, new: &NewFile) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::io("write", path, &error);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(&new.content).map_err(failed)?;
+    let (user, group) = new.owner;
+    let now = file.metadata().map_err(failed)?;
+    if (now.uid(), now.gid()) != new.owner {
+        chown(path, Some(user), Some(group)).map_err(failed)?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(new.mode))
+        .and_then(|()| file.sync_all())
+        .map_err(failed)
+}
+
+/// The old file gets a second name; where the file system has no such thing, a copy with its owner, mode and times.
+fn second_name(path: &Path, old: &Path) -> Result<(), Failure> {
+    match fs::hard_link(path, old) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(Failure::io("keep the old one of", path, &error)
+                .hint(format!("look at `{}` and move it away", old.display())));
+        }
+        Err(_) => {}
+    }
+    let failed = |error: io::Error| Failure::io("keep the old one of", path, &error);
+    let was = path.metadata().map_err(failed)?;
+    let content = disk::read(path, LONGEST)?;
+    stage(
+        old,
+        &NewFile {
+            content,
+            mode: was.mode() & 0o7777,
+            owner: (was.uid(), was.gid()),
+        },
+    )?;
+    let times = fs::FileTimes::new()
+        .set_modified(was.modified().map_err(failed)?)
+        .set_accessed(was.accessed().map_err(failed)?);
+    File::open(old)
+        .and_then(|file| {
+            file.set_times(times)?;
+            file.sync_all()
+        })
+        .map_err(failed)
+}
+
+fn remove_if_there(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::io("remove", path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn make_directory(path: &Path) -> Result<bool, Failure> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => match journal::flush(above(path)) {
+            Ok(()) => Ok(true),
+            Err(failure) => {
+                let _ = fs::remove_dir(path);
+                Err(failure)
+            }
+        },
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Failure::io("make", path, &error)),
+    }
+}
+
+/// `.main.cf.relayca-old`, beside main.cf: on the same file system in any case.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(ending);
+    path.with_file_name(name)
+}
+
+fn above(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+fn directories(changes: &[Change]) -> BTreeSet<&Path> {
+    changes.iter().map(|change| above(&change.path)).collect()
+}

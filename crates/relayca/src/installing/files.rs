@@ -1,0 +1,210 @@
+//! The files of a bundle, as they go into CONFIG/relayca.
+//!
+//! In: the bundle, what lies there, what an earlier installation wrote. Out: changes, and the record of them. It refuses to replace
+//! what is not relayca's, and a newer certificate by an older one.
+
+use relayca_bundle::CHECKSUMS_NAME;
+use relayca_ca::Certificate;
+use relayca_postfix::{ACCESS_MAP, CLIENT_MAP, authority_file, certificate_file, key_file};
+use zeroize::Zeroizing;
+
+use super::bundle::Bundle;
+use super::changes::{Change, Found, NewFile, found};
+use super::digest;
+use super::place::Place;
+use super::record::{File, Installation};
+use crate::failure::Failure;
+
+/// root:root.
+pub const ROOT: (u32, u32) = (0, 0);
+
+/// What becomes of the files.
+#[derive(Debug, Default)]
+pub struct Planned {
+    /// To be done.
+    pub changes: Vec<Change>,
+    /// For the record.
+    pub files: Vec<File>,
+}
+
+/// Thinks it out.
+pub fn plan(
+    place: &Place,
+    bundle: &Bundle,
+    old: Option<&Installation>,
+) -> Result<Planned, Failure> {
+    let mut planned = Planned::default();
+    for entry in &bundle.entries {
+        planned.add(
+            place,
+            bundle,
+            old,
+            (&entry.name, &entry.content, entry.mode),
+        )?;
+    }
+    if let (Some(map), None) = (bundle.content(CLIENT_MAP), bundle.content(ACCESS_MAP)) {
+        // Nobody is bound to senders. A service that looks there since somebody was gets the same list.
+        let path = place.files.join(ACCESS_MAP);
+        if found(&path)?.is_some() {
+            let text = unbound(map);
+            planned.add(place, bundle, old, (ACCESS_MAP, text.as_bytes(), 0o644))?;
+        }
+    }
+    // Of an earlier bundle, and not in this one: a public bundle has no key.
+    for file in old.iter().flat_map(|old| &old.files) {
+        if !planned.files.iter().any(|one| one.name == file.name) {
+            planned.files.push(file.clone());
+        }
+    }
+    planned
+        .files
+        .sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(planned)
+}
+
+impl Planned {
+    fn add(
+        &mut self,
+        place: &Place,
+        bundle: &Bundle,
+        old: Option<&Installation>,
+        (name, content, mode): (&str, &[u8], u32),
+    ) -> Result<(), Failure> {
+        let path = place.files.join(name);
+        let recorded = old.and_then(|old| old.files.iter().find(|file| file.name == name));
+        let there = found(&path)?;
+        let mut record = File {
+            name: name.to_owned(),
+            sha256: digest(content),
+            kept: recorded.is_some_and(|file| file.kept),
+            was: recorded.and_then(|file| file.was.clone()),
+        };
+        let same = match &there {
+            None => false,
+            Some(there) if *there.content == *content => {
+                record.kept |= recorded.is_none();
+                there.mode == mode && there.owner == ROOT
+            }
+            Some(there) => {
+                let ours = recorded.is_some_and(|file| file.sha256 == digest(&there.content));
+                if !ours {
+                    let text = adopted(bundle, name, there).ok_or_else(|| foreign(&path))?;
+                    if recorded.is_none() {
+                        record.was = Some(text);
+                    }
+                }
+                record.kept = false;
+                refuse_older(bundle, name, there)?;
+                false
+            }
+        };
+        if !same {
+            self.changes.push(Change {
+                path,
+                was: there.map(|there| there.content),
+                becomes: Some(NewFile {
+                    content: Zeroizing::new(content.to_vec()),
+                    mode,
+                    owner: ROOT,
+                }),
+            });
+        }
+        self.files.push(record);
+        Ok(())
+    }
+}
+
+/// The list of who may relay, with any sender.
+fn unbound(map: &[u8]) -> String {
+    let mut text = String::new();
+    for line in String::from_utf8_lossy(map).lines() {
+        let mut words = line.split_whitespace();
+        if let (Some(fingerprint), Some(_), None) = (words.next(), words.next(), words.next())
+            && !fingerprint.starts_with('#')
+        {
+            text.push_str(&format!("{fingerprint} OK\n"));
+        }
+    }
+    text
+}
+
+fn foreign(path: &std::path::Path) -> Failure {
+    Failure::new(format!(
+        "`{}` is there already and is not what relayca put there; nothing was changed",
+        path.display()
+    ))
+    .hint("look at it and move it away")
+}
+
+/// A public file that was unpacked or pasted by hand, and so may be replaced: its text, for the way back.
+fn adopted(bundle: &Bundle, name: &str, there: &Found) -> Option<String> {
+    let text = std::str::from_utf8(&there.content).ok()?;
+    let host = &bundle.host;
+    let ours = if name == key_file(host) {
+        false
+    } else if name == certificate_file(host) {
+        Certificate::from_pem(text).is_ok_and(|there| names(&there, host))
+    } else if name == authority_file(&bundle.domain) {
+        Certificate::all_from_pem(text)
+            .is_ok_and(|all| !all.is_empty() && all.iter().all(Certificate::is_ca))
+    } else if name == CLIENT_MAP || name == ACCESS_MAP {
+        is_map(text)
+    } else if name == CHECKSUMS_NAME {
+        text.lines().all(|line| {
+            line.split_once("  ")
+                .is_some_and(|(sum, name)| sum.len() == 64 && !name.contains('/'))
+        })
+    } else if name == "INSTALL.txt" {
+        text.starts_with("relayca: ")
+    } else if name.ends_with(".snippet.sh") {
+        text.starts_with("# relayca: ")
+    } else {
+        text.starts_with("# BEGIN relayca ")
+    };
+    ours.then(|| text.to_owned())
+}
+
+fn names(certificate: &Certificate, host: &str) -> bool {
+    certificate
+        .alt_names()
+        .iter()
+        .any(|name| name.to_string() == host)
+}
+
+/// Fingerprints and hosts, or classes, and comments.
+fn is_map(text: &str) -> bool {
+    text.lines().all(|line| {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (None, _, _) => true,
+            (Some(first), _, _) if first.starts_with('#') => true,
+            (Some(first), Some(_), None) => {
+                first.len() >= 47
+                    && first
+                        .split(':')
+                        .all(|pair| pair.len() == 2 && u8::from_str_radix(pair, 16).is_ok())
+            }
+            _ => false,
+        }
+    })
+}
+
+/// An old bundle that is found again must not take the place of a renewal.
+fn refuse_older(bundle: &Bundle, name: &str, there: &Found) -> Result<(), Failure> {
+    if name != certificate_file(&bundle.host) {
+        return Ok(());
+    }
+    let there = std::str::from_utf8(&there.content)
+        .ok()
+        .and_then(|text| Certificate::from_pem(text).ok());
+    match (there, &bundle.certificate) {
+        (Some(there), Some(new)) if there.not_before() > new.not_before() => {
+            Err(Failure::new(format!(
+                "the certificate that {} has is newer than the one in the bundle; nothing was changed",
+                bundle.host
+            ))
+            .hint("this is an old bundle: `relayca bundle` makes one of today"))
+        }
+        _ => Ok(()),
+    }
+}

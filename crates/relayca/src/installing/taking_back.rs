@@ -1,0 +1,242 @@
+//! Taking back exactly what `install` did.
+//!
+//! In: the record, what lies there now. Out: changes, and what somebody changed since and so stays. It refuses to remove what is
+//! not as it was put there, and what Postfix still names.
+
+use relayca_postfix::config::Config;
+use zeroize::Zeroizing;
+
+use super::changes::{Change, Found, NewFile, found};
+use super::databases;
+use super::digest;
+use super::files::ROOT;
+use super::place::Place;
+use super::record::{Installation, NAME, Record, Whole};
+use super::rehearsal::Rehearsal;
+use super::settings::{self, Outcome};
+use crate::failure::Failure;
+
+/// What is to be done.
+#[derive(Debug, Default)]
+pub struct Planned {
+    /// To be done.
+    pub changes: Vec<Change>,
+    /// Settings, each as a line to be read.
+    pub settings: Vec<String>,
+    /// What stays, because somebody changed it since or Postfix still names it.
+    pub left: Vec<String>,
+}
+
+/// Thinks it out.
+pub fn plan(
+    place: &Place,
+    record: &Record,
+    old: &Installation,
+    now: (Option<Found>, Option<Found>),
+) -> Result<Planned, Failure> {
+    let mut planned = Planned::default();
+    let named = match now {
+        (Some(main), Some(master)) => planned.configuration(place, old, (main, master))?,
+        // Postfix went, and its settings with it.
+        _ => String::new(),
+    };
+    planned.files(place, old, &named)?;
+    for whole in old.main_cf.iter().chain(&old.master_cf) {
+        planned.remove(place, &whole.before)?;
+    }
+    let mut rest = record.clone();
+    rest.installations.retain(|one| one.host != old.host);
+    let there = found(&place.files.join(NAME))?;
+    planned.changes.push(Change {
+        path: place.files.join(NAME),
+        was: there.map(|there| there.content),
+        becomes: if rest.installations.is_empty() {
+            None
+        } else {
+            Some(NewFile {
+                content: Zeroizing::new(rest.bytes()?),
+                mode: 0o600,
+                owner: ROOT,
+            })
+        },
+    });
+    Ok(planned)
+}
+
+impl Planned {
+    /// main.cf and master.cf. Gives what they say then.
+    fn configuration(
+        &mut self,
+        place: &Place,
+        old: &Installation,
+        (main, master): (Found, Found),
+    ) -> Result<String, Failure> {
+        let config = Config::parse(&main.content, Some(&master.content), None);
+        let Outcome { edits, left, .. } = settings::uninstall(&config, old);
+        self.left = left;
+        let (mut new_main, mut new_master) = (main.content.to_vec(), master.content.to_vec());
+        if !edits.is_empty() {
+            let rehearsal = Rehearsal::of(&main.content, &master.content)?;
+            edits.carry_out(&rehearsal)?;
+            if !(edits.set.is_empty() && edits.unset.is_empty()) {
+                new_main = rehearsal.main_cf()?;
+            }
+            let of_master = [
+                &edits.make,
+                &edits.remove,
+                &edits.fields,
+                &edits.options,
+                &edits.no_options,
+            ];
+            if of_master.iter().any(|list| !list.is_empty()) {
+                new_master = rehearsal.master_cf()?;
+            }
+            self.settings.extend(edits.told);
+        }
+        // What nobody else has changed since is again what it was to the last byte.
+        for (now, new, whole) in [
+            (&main, &mut new_main, &old.main_cf),
+            (&master, &mut new_master, &old.master_cf),
+        ] {
+            if let Some(before) = before(place, whole.as_ref(), &now.content)? {
+                *new = before;
+            }
+        }
+        let said = format!(
+            "{}\n{}",
+            String::from_utf8_lossy(&new_main),
+            String::from_utf8_lossy(&new_master)
+        );
+        for (path, now, new) in [
+            (&place.main_cf, main, new_main),
+            (&place.master_cf, master, new_master),
+        ] {
+            if *now.content != new {
+                self.changes.push(Change {
+                    path: path.clone(),
+                    becomes: Some(NewFile {
+                        content: Zeroizing::new(new),
+                        mode: now.mode,
+                        owner: now.owner,
+                    }),
+                    was: Some(now.content),
+                });
+            }
+        }
+        Ok(said)
+    }
+
+    fn files(&mut self, place: &Place, old: &Installation, said: &str) -> Result<(), Failure> {
+        for file in old.files.iter().filter(|file| !file.kept) {
+            let path = place.files.join(&file.name);
+            let Some(there) = found(&path)? else {
+                continue;
+            };
+            let inside = format!(
+                "{}/{}/{}",
+                place.inside,
+                relayca_postfix::SUBDIRECTORY,
+                file.name
+            );
+            if names(said, &inside) && file.was.is_none() {
+                self.left
+                    .push(format!("{} (Postfix still names it)", path.display()));
+                continue;
+            }
+            if digest(&there.content) != file.sha256 {
+                self.left.push(path.display().to_string());
+                continue;
+            }
+            let was = file.was.as_ref().map(|was| was.clone().into_bytes());
+            self.databases(place, old, &file.name, was.as_deref())?;
+            self.changes.push(Change {
+                path,
+                was: Some(there.content),
+                becomes: was.map(|was| NewFile {
+                    content: Zeroizing::new(was),
+                    mode: there.mode,
+                    owner: there.owner,
+                }),
+            });
+        }
+        Ok(())
+    }
+
+    /// Those of a map go with it, or are made of what it was.
+    fn databases(
+        &mut self,
+        place: &Place,
+        old: &Installation,
+        map: &str,
+        was: Option<&[u8]>,
+    ) -> Result<(), Failure> {
+        let ours = old.databases.iter().filter(|name| {
+            name.strip_prefix(map)
+                .is_some_and(|rest| rest.starts_with('.'))
+        });
+        match was {
+            None => {
+                for name in ours {
+                    self.remove(place, name)?;
+                }
+            }
+            Some(text)
+                if place.root.is_none()
+                    && [relayca_postfix::CLIENT_MAP, relayca_postfix::ACCESS_MAP]
+                        .contains(&map) =>
+            {
+                for (name, content) in databases::make(place, map, text)? {
+                    let path = place.files.join(&name);
+                    if let Some(there) = found(&path)? {
+                        self.changes.push(Change {
+                            path,
+                            was: Some(there.content),
+                            becomes: Some(NewFile {
+                                content: Zeroizing::new(content),
+                                mode: there.mode,
+                                owner: there.owner,
+                            }),
+                        });
+                    }
+                }
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, place: &Place, name: &str) -> Result<(), Failure> {
+        let path = place.files.join(name);
+        if let Some(there) = found(&path)? {
+            self.changes.push(Change {
+                path,
+                was: Some(there.content),
+                becomes: None,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of before, while nobody has changed the file since.
+fn before(place: &Place, whole: Option<&Whole>, now: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(whole) = whole.filter(|whole| whole.is == digest(now)) else {
+        return Ok(None);
+    };
+    let before = found(&place.files.join(&whole.before))?;
+    Ok(before
+        .filter(|before| digest(&before.content) == whole.was)
+        .map(|before| before.content.to_vec()))
+}
+
+/// Whether a line that is no comment has this path.
+fn names(said: &str, path: &str) -> bool {
+    let ends =
+        |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c));
+    said.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .any(|line| {
+            line.match_indices(path)
+                .any(|(at, _)| ends(line.get(at + path.len()..).unwrap_or_default()))
+        })
+}

@@ -1,0 +1,367 @@
+//! What `install` does not believe: strange archives, foreign files, foreign services, certificates that do not hold. Nothing is
+//! changed by any of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod authority;
+mod install_kit;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use authority::{Admin, judge};
+use install_kit::{same, stand};
+
+const RELAY: &str = "relayhost.example.org";
+const MAILHOST: &str = "mailhost.example.org";
+
+/// A tree of another system, with bundles that the admin's own key opens.
+struct System {
+    admin: Admin,
+    root: PathBuf,
+}
+
+impl System {
+    fn new() -> Self {
+        let admin = Admin::new();
+        let recipient = admin.recipient().to_owned();
+        admin.init(&["--seal-to", &recipient]);
+        admin.done(&["issue", "mailhost", "--seal-to", &recipient]);
+        let root = admin.file("system");
+        fs::create_dir_all(root.join("etc/postfix")).unwrap();
+        fs::write(
+            root.join("etc/postfix/main.cf"),
+            "myhostname = a.example.org\n",
+        )
+        .unwrap();
+        fs::write(
+            root.join("etc/postfix/master.cf"),
+            "smtp inet n - y - - smtpd\n",
+        )
+        .unwrap();
+        Self { admin, root }
+    }
+
+    fn sealed(&self, host: &str) -> String {
+        let path = self.admin.part(&format!("bundles/{host}.tar.age"));
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn public(&self, host: &str) -> String {
+        let path = self.admin.part(&format!("bundles/{host}.public.tar"));
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn line<'a>(&'a self, bundle: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        let mut line = vec!["install", bundle, "-i", "key.txt", "--root"];
+        line.push(self.root.to_str().unwrap());
+        line.extend(more);
+        line
+    }
+
+    /// Refuses with `code` and these words, and nothing changes, nor does it in a dry run.
+    #[track_caller]
+    fn refuses(&self, bundle: &str, more: &[&str], code: i32, words: &str) {
+        let before = stand(&self.root);
+        let said = self.admin.run(&self.line(bundle, more)).refused(code);
+        assert!(said.contains(words), "{said}");
+        same(&before, &stand(&self.root));
+    }
+
+    #[track_caller]
+    fn installs(&self, bundle: &str, more: &[&str]) -> String {
+        let outcome = self.admin.run(&self.line(bundle, more));
+        let said = outcome.stderr.clone();
+        outcome.done();
+        said
+    }
+
+    /// The bundle's files in a directory of their own, to be spoiled.
+    fn opened(&self, host: &str) -> PathBuf {
+        let place = self.admin.file("opened");
+        let _ = fs::remove_dir_all(&place);
+        let place_name = place.to_str().unwrap();
+        self.admin.done(&[
+            "open",
+            &self.sealed(host),
+            "-i",
+            "key.txt",
+            "-C",
+            place_name,
+        ]);
+        place
+    }
+
+    /// Packs a directory by stock tar; `sums` are made anew before.
+    fn packed(&self, directory: &Path, sums: bool, arguments: &[&str]) -> String {
+        if sums {
+            judge(
+                "sh",
+                &[
+                    "-c",
+                    "cd \"$0\" && rm -f SHA256SUMS && sha256sum * > SHA256SUMS",
+                    directory.to_str().unwrap(),
+                ],
+            );
+        }
+        let tar = self.admin.name("spoiled.tar");
+        let mut all = vec!["-C", directory.to_str().unwrap(), "-cf", &tar];
+        all.extend(["--format=gnu", "--owner=root", "--group=root"]);
+        all.extend(arguments);
+        let mut names: Vec<String> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        all.extend(names.iter().map(String::as_str));
+        judge("tar", &all);
+        tar
+    }
+}
+
+#[test]
+fn paths_that_lead_out_links_and_odd_modes_are_refused() {
+    let system = System::new();
+    let opened = system.opened(RELAY);
+    for (transform, words) in [
+        (
+            "--transform=s,^relay_clientcerts$,../relay_clientcerts,",
+            "../relay_clientcerts",
+        ),
+        (
+            "--transform=s,^relay_clientcerts$,/etc/passwd,",
+            "/etc/passwd",
+        ),
+        ("--transform=s,^relay_clientcerts$,a/b,", "a/b"),
+    ] {
+        let tar = system.packed(&opened, true, &["-P", transform]);
+        system.refuses(&tar, &["--apply"], 1, words);
+    }
+    // A link, and a directory.
+    fs::remove_file(opened.join("relay_clientcerts")).unwrap();
+    symlink("/etc/passwd", opened.join("relay_clientcerts")).unwrap();
+    let tar = system.packed(&opened, true, &[]);
+    system.refuses(&tar, &["--apply"], 1, "relay_clientcerts");
+    fs::remove_file(opened.join("relay_clientcerts")).unwrap();
+    fs::create_dir(opened.join("relay_clientcerts")).unwrap();
+    let tar = system.packed(&opened, false, &[]);
+    system.refuses(&tar, &["--apply"], 1, "relay_clientcerts");
+    // Modes: a program, set-user-ID, a key for all.
+    for (file, mode) in [
+        ("INSTALL.txt", 0o755),
+        ("INSTALL.txt", 0o4644),
+        ("relayhost.example.org.key.pem", 0o644),
+        ("relay_clientcerts", 0o600),
+    ] {
+        let opened = system.opened(RELAY);
+        fs::set_permissions(opened.join(file), fs::Permissions::from_mode(mode)).unwrap();
+        let tar = system.packed(&opened, true, &[]);
+        system.refuses(&tar, &["--apply"], 1, file);
+    }
+}
+
+#[test]
+fn what_the_checksums_do_not_hold_and_what_no_bundle_has_is_refused() {
+    let system = System::new();
+    let opened = system.opened(RELAY);
+    let map = opened.join("relay_clientcerts");
+    fs::write(&map, fs::read_to_string(&map).unwrap() + "# more\n").unwrap();
+    let tar = system.packed(&opened, false, &[]);
+    system.refuses(&tar, &[], 1, "relay_clientcerts");
+    fs::remove_file(opened.join("SHA256SUMS")).unwrap();
+    let tar = system.packed(&opened, false, &[]);
+    system.refuses(&tar, &[], 1, "SHA256SUMS");
+    for name in [
+        "installed.json",
+        "dynamicmaps.cf",
+        "relay_clientcerts.db",
+        "main.cf",
+    ] {
+        let opened = system.opened(RELAY);
+        fs::write(opened.join(name), "x").unwrap();
+        let tar = system.packed(&opened, true, &[]);
+        system.refuses(&tar, &["--apply"], 1, name);
+    }
+    let opened = system.opened(RELAY);
+    let service = opened.join("relayhost.example.org.master.cf");
+    let text = fs::read_to_string(&service).unwrap();
+    fs::write(
+        &service,
+        text.replace(
+            "permit_tls_clientcerts,defer",
+            "permit_tls_all_clientcerts,defer",
+        ),
+    )
+    .unwrap();
+    let tar = system.packed(&opened, true, &[]);
+    system.refuses(&tar, &["--apply"], 1, "what relayca never says");
+    // A truncated one, one of nothing, and the bundle of somebody else's key.
+    let half = fs::read(system.sealed(RELAY)).unwrap();
+    let half = system.admin.write("half.tar.age", &half[..half.len() / 2]);
+    system.refuses(&half, &[], 1, "half.tar.age");
+    let nothing = system.admin.write("nothing", "");
+    system.refuses(&nothing, &[], 1, "nothing");
+    authority::keygen(&system.admin.file("other.txt"));
+    let sealed = system.sealed(RELAY);
+    let before = stand(&system.root);
+    let root = system.root.to_str().unwrap();
+    system
+        .admin
+        .run(&["install", &sealed, "-i", "other.txt", "--root", root])
+        .refused(1);
+    let said = system
+        .admin
+        .run(&["install", &sealed, "--root", root])
+        .refused(2);
+    assert!(said.contains("-i FILE"), "{said}");
+    same(&before, &stand(&system.root));
+}
+
+#[test]
+fn a_key_and_a_certificate_that_do_not_belong_together_are_refused() {
+    let system = System::new();
+    // Public pieces where no key lies.
+    system.refuses(&system.public(MAILHOST_PUBLIC), &[], 1, "there is no key");
+    // The certificate of another key.
+    system.installs(&system.sealed(RELAY), &[]);
+    system.admin.done(&[
+        "renew",
+        "relayhost",
+        "--rekey",
+        "--seal-to",
+        system.admin.recipient(),
+    ]);
+    system.refuses(
+        &system.public(RELAY),
+        &[],
+        1,
+        "does not belong to the certificate",
+    );
+    system.installs(&system.sealed(RELAY), &[]);
+    system.installs(&system.public(RELAY), &[]);
+}
+
+/// A relay has public pieces from the start.
+const MAILHOST_PUBLIC: &str = RELAY;
+
+#[test]
+fn an_old_bundle_does_not_take_the_place_of_a_renewal() {
+    let system = System::new();
+    let old = system
+        .admin
+        .write("old.tar.age", fs::read(system.sealed(MAILHOST)).unwrap());
+    system.installs(&old, &["--apply"]);
+    // Certificates begin an hour before they are made; a renewal in the same second is as good.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    system.admin.done(&["renew", "mailhost"]);
+    let said = system.installs(&system.public(MAILHOST), &["--apply"]);
+    assert!(said.contains("updated"), "{said}");
+    system.refuses(&old, &["--apply"], 1, "is newer than the one in the bundle");
+}
+
+#[test]
+fn files_directories_and_services_of_others_are_left_alone() {
+    let system = System::new();
+    let sealed = system.sealed(RELAY);
+    let files = system.root.join("etc/postfix/relayca");
+    fs::create_dir(&files).unwrap();
+    // Not ours, under one of our names.
+    for name in [
+        "relay_clientcerts",
+        "relayhost.example.org.key.pem",
+        "INSTALL.txt",
+        "relayhost.example.org.crt.pem",
+    ] {
+        fs::write(files.join(name), "mine\n").unwrap();
+        system.refuses(&sealed, &[], 1, "is not what relayca put there");
+        fs::remove_file(files.join(name)).unwrap();
+        symlink("/etc/hostname", files.join(name)).unwrap();
+        system.refuses(&sealed, &[], 1, "is no plain file");
+        fs::remove_file(files.join(name)).unwrap();
+    }
+    // Where others could change the key.
+    fs::set_permissions(&files, fs::Permissions::from_mode(0o777)).unwrap();
+    system.refuses(&sealed, &[], 1, "can be written by others");
+    fs::remove_dir(&files).unwrap();
+    symlink("/tmp", &files).unwrap();
+    system.refuses(&sealed, &[], 1, "is not a directory");
+    fs::remove_file(&files).unwrap();
+    // The port is another service's.
+    let master = system.root.join("etc/postfix/master.cf");
+    let text = fs::read_to_string(&master).unwrap();
+    for (line, words) in [
+        (
+            "127.0.0.1:2500 inet n - n - - smtpd\n",
+            "listens on the port",
+        ),
+        ("2500 inet n - n - - smtpd\n", "is somebody else's"),
+        (
+            "2500 inet n - n - - smtpd\n  -o smtpd_tls_CAfile=/etc/postfix/relayca/example.net-ca.crt.pem\n",
+            "is somebody else's",
+        ),
+    ] {
+        fs::write(&master, format!("{text}{line}")).unwrap();
+        system.refuses(&sealed, &["--apply"], 1, words);
+    }
+    fs::write(&master, format!("{text}relayca unix - - n - - smtp\n")).unwrap();
+    system.refuses(
+        &system.sealed(MAILHOST),
+        &["--apply"],
+        1,
+        "is somebody else's",
+    );
+    // Another directory than the one that the bundle is for.
+    fs::create_dir(system.root.join("etc/postfix-2")).unwrap();
+    system.refuses(
+        &sealed,
+        &["--config-directory", "/etc/postfix-2"],
+        1,
+        "the bundle is for `/etc/postfix`",
+    );
+    system.refuses(
+        &sealed,
+        &["--config-directory", "etc/postfix"],
+        2,
+        "absolute",
+    );
+    system.refuses(
+        &sealed,
+        &["--config-directory", "/etc/none"],
+        1,
+        "there is no directory",
+    );
+}
+
+#[test]
+fn a_certificate_that_does_not_hold_today_is_refused() {
+    let system = System::new();
+    let before = stand(&system.root);
+    let mut command = system.admin.program("faketime");
+    let sealed = system.sealed(RELAY);
+    command
+        .args(["+3 years", authority::RELAYCA])
+        .args(system.line(&sealed, &["--apply"]));
+    let said = authority::Outcome::of(&mut command).refused(1);
+    assert!(said.contains("does not hold"), "{said}");
+    same(&before, &stand(&system.root));
+}
+
+#[test]
+fn others_than_root_are_told_so_and_may_look() {
+    let system = System::new();
+    let root = system.root.to_str().unwrap();
+    judge(
+        "chmod",
+        &[
+            "-R",
+            "a+rX",
+            system.admin.home().parent().unwrap().to_str().unwrap(),
+        ],
+    );
+    let public = system.public(RELAY);
+    let line = ["install", &public, "--root", root];
+    let before = stand(&system.root);
+    let said = authority::Outcome::of(&mut system.admin.as_nobody(&line)).refused(1);
+    assert!(said.contains("must run as root"), "{said}");
+    same(&before, &stand(&system.root));
+}
