@@ -221,7 +221,7 @@ fn session_manager(port: u16) -> String {
 fn keeps_no_sessions() -> Vec<Group> {
     vec![
         fixed(
-            "The relay service's own tlsmgr: the one of all others keeps sessions where main.cf names a cache.",
+            "A tlsmgr for this service alone: that of all others keeps sessions where main.cf names a cache.",
             [("syslog_name", "postfix/relayca")],
         ),
         fixed(

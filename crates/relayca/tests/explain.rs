@@ -310,7 +310,7 @@ impl Following {
     }
 
     fn interrupt(mut self) -> (Option<i32>, String) {
-        judge("kill", &["-INT", &self.child.id().to_string()]);
+        judge("sh", &["-c", &format!("kill -INT {}", self.child.id())]);
         let code = self.child.wait().unwrap().code();
         let rest: Vec<String> = self.lines.iter().collect();
         (code, rest.join("\n"))
