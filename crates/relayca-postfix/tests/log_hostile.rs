@@ -337,3 +337,65 @@ fn only_the_host_and_the_time_asked_for_are_told() {
     );
     assert_eq!(with(Some("2026-11-21 09:00:02"), None), []);
 }
+
+/// What a process said when it began is no reason for everything that fails in it later.
+#[test]
+fn troubles_are_not_blamed_for_what_they_did_not_do() {
+    let key = "warning: cannot get RSA private key from file \"/k.pem\": disabling TLS support";
+    let missing = "warning: TLS library problem: error:80000002:system library::No such file or directory:x:1:";
+    let delivery = |relay: &str, reason: &str| {
+        smtp(&format!(
+            "1F41D9F225D: to=<a@example.net>, relay={relay}, delay=1, delays=0/0/0/1, dsn=4.0.0, status=deferred ({reason})"
+        ))
+    };
+    let greylisted = "host mx.example.com[203.0.113.9] said: 450 4.2.0 <a@example.net>: Greylisted (in reply to RCPT TO command)";
+    // A stranger on a blocklist, in a process without a key; a greylisted message likewise.
+    let blocked = format!(
+        "NOQUEUE: reject: RCPT from {STRANGER}: 554 5.7.1 Service unavailable; Client host [203.0.113.9] blocked; from=<> to=<> proto=ESMTP helo=<x>"
+    );
+    let of_25 = |words: &str| format!("Nov 21 09:00:01 relay postfix/smtpd[1]: {words}\n");
+    let log = [
+        of_25(key),
+        of_25(missing),
+        of_25(&format!("connect from {STRANGER}")),
+        of_25(&blocked),
+        of_25(&format!(
+            "disconnect from {STRANGER} ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4"
+        )),
+        smtp(key),
+        smtp(missing),
+        delivery("mx.example.com[203.0.113.9]:25", greylisted),
+    ]
+    .concat();
+    let report = explained(&log);
+    assert_eq!(ids(&report), ["file-not-there"]);
+    assert!(
+        report.problems[0].hosts.is_empty(),
+        "{:?}",
+        report.problems[0]
+    );
+
+    // A policy that cannot be read is one next hop's.
+    let log = [
+        smtp("warning: smtp_tls_policy_maps, next-hop destination \"[a.example.com]\": invalid security level \"x\""),
+        delivery("none", "client TLS configuration problem"),
+        delivery("relay.example.org[192.0.2.1]:2500", "TLS is required, but was not offered by host relay.example.org[192.0.2.1]"),
+    ]
+    .concat();
+    let report = explained(&log);
+    let counts: Vec<(&str, u64)> = report
+        .problems
+        .iter()
+        .map(|problem| (problem.meaning.id, problem.count))
+        .collect();
+    assert_eq!(counts, [("policy-invalid", 1), ("starttls-not-offered", 1)]);
+
+    // OpenSSL's last words after a delivery are no trouble.
+    let sent = smtp(
+        "1F41D9F225D: to=<a@example.net>, relay=relay.example.org[192.0.2.1]:2500, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 Ok)",
+    );
+    let eof = smtp(
+        "warning: TLS library problem: error:0A000126:SSL routines::unexpected eof while reading:x:1:",
+    );
+    assert!(explained(&(sent + &eof)).problems.is_empty());
+}

@@ -156,7 +156,8 @@ struct Run<'a> {
 enum Subject<'a> {
     /// The result of a comparison, or of collecting.
     Truth(bool),
-    Value(Lookup<'a>),
+    /// What a name stands for.
+    Value(&'a str, Lookup<'a>),
 }
 
 impl Run<'_> {
@@ -241,15 +242,7 @@ impl Run<'_> {
                 return Err(syntax("`?` or `:` expected at", rest));
             }
             let rest = rest.get(1..).unwrap_or_default();
-            return self.branches(
-                &Subject::Truth(truth),
-                operator,
-                rest,
-                None,
-                level,
-                depth,
-                out,
-            );
+            return self.branches(&Subject::Truth(truth), operator, rest, level, depth, out);
         } else {
             let end = start.find(|c: char| !is_name(c)).unwrap_or(start.len());
             let (name, behind) = start.split_at(end);
@@ -278,10 +271,9 @@ impl Run<'_> {
             }
         };
         self.branches(
-            &Subject::Value(value),
+            &Subject::Value(name, value),
             operator,
             rest,
-            Some(name),
             level,
             depth,
             out,
@@ -289,13 +281,11 @@ impl Run<'_> {
     }
 
     /// What is said behind the name or comparison: nothing, `?yes`, `:no`, `?{yes}:{no}`.
-    #[allow(clippy::too_many_arguments)]
     fn branches(
         &mut self,
         subject: &Subject<'_>,
         operator: Option<u8>,
         rest: &str,
-        name: Option<&str>,
         level: u32,
         depth: u32,
         out: &mut String,
@@ -303,24 +293,24 @@ impl Run<'_> {
         let collecting = self.values.is_none();
         let yes = match subject {
             Subject::Truth(truth) => *truth,
-            Subject::Value(Lookup::Text(text) | Lookup::Verbatim(text)) => !text.is_empty(),
-            Subject::Value(Lookup::Machine) => true,
-            Subject::Value(Lookup::Undefined) => false,
+            Subject::Value(_, Lookup::Text(text) | Lookup::Verbatim(text)) => !text.is_empty(),
+            Subject::Value(_, Lookup::Machine) => true,
+            Subject::Value(_, Lookup::Undefined) => false,
         };
         let mut rest = rest;
         match operator {
             None => {
                 return match subject {
-                    Subject::Value(Lookup::Text(text)) => {
+                    Subject::Value(_, Lookup::Text(text)) => {
                         self.parse(text, level + 1, depth + 1, out)
                     }
-                    Subject::Value(Lookup::Verbatim(text)) => self.append(out, text),
-                    Subject::Value(Lookup::Machine) => {
+                    Subject::Value(_, Lookup::Verbatim(text)) => self.append(out, text),
+                    Subject::Value(name, Lookup::Machine) => {
                         self.append(out, "$")?;
-                        self.append(out, name.unwrap_or_default())
+                        self.append(out, name)
                     }
                     Subject::Truth(true) => self.append(out, "true"),
-                    Subject::Value(Lookup::Undefined) | Subject::Truth(false) => Ok(()),
+                    Subject::Value(_, Lookup::Undefined) | Subject::Truth(false) => Ok(()),
                 };
             }
             Some(b'?') => {

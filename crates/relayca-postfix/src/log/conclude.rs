@@ -16,6 +16,15 @@ use super::session::{Clue, Session};
 use super::shown::{is_host, shown};
 use super::words::without_codes;
 
+/// What smtp says before a delivery, of its next hop alone.
+const OF_ONE_DELIVERY: [&str; 5] = [
+    "policy-invalid",
+    "wrapper-needs-encrypt",
+    "ciphers-invalid",
+    "protocols-invalid",
+    "own-tls-misconfigured",
+];
+
 /// Who is at the other end.
 struct Who {
     key: Key,
@@ -151,6 +160,7 @@ impl Reader<'_> {
             );
         }
         shown_by(&mut process.pending, &why);
+        process.clues.forget(&OF_ONE_DELIVERY);
         let (key, ours) = self.key_of(Some(&session));
         if ours || !why.is_empty() {
             if ours && delivery.status == Status::Deferred {

@@ -41,6 +41,18 @@ pub(super) struct Process {
     pub pending: Vec<Pending>,
 }
 
+impl Process {
+    /// Whether what it says now is of its session.
+    fn is_in_session(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| match session.way {
+                Way::From => self.connected,
+                Way::To => !session.delivered,
+            })
+    }
+}
+
 /// A trouble of a process that may yet turn out to be why a session fails.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -218,6 +230,11 @@ impl<'a> Reader<'a> {
                     process.connected = false;
                 }
             }
+            // A handshake fails in a session; outside of one OpenSSL speaks of a file that was named before, or of a goodbye.
+            (Event::Library(_), Some(_))
+                if !process.is_in_session()
+                    && process.clues.is_empty()
+                    && context.line.process.is_some() => {}
             (_, Some((meaning, file))) => self.clue(&mut process, meaning, file, context, told),
             (Event::Delivered(delivery), _) => {
                 self.delivered(&mut process, delivery, context, told)
@@ -286,13 +303,7 @@ impl<'a> Reader<'a> {
         context: Context<'_>,
         told: Told<'_>,
     ) {
-        let of_session = process
-            .session
-            .as_ref()
-            .is_some_and(|session| match session.way {
-                Way::From => process.connected,
-                Way::To => !session.delivered,
-            });
+        let of_session = process.is_in_session();
         let clues = match &mut process.session {
             Some(session) if of_session => {
                 session.last = context.at.or(session.last);

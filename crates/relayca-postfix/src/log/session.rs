@@ -47,8 +47,17 @@ impl Clues {
         }
     }
 
+    /// Forgets what was said of one delivery alone.
+    pub fn forget(&mut self, ids: &[&str]) {
+        self.0.retain(|clue| !ids.contains(&clue.meaning.id));
+    }
+
     pub fn has(&self, id: &str) -> bool {
         self.0.iter().any(|clue| clue.meaning.id == id)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Clue> {
@@ -158,6 +167,13 @@ impl Session {
         })
     }
 
+    /// Whether something failed that is understood.
+    fn is_troubled(&self) -> bool {
+        self.clues
+            .iter()
+            .any(|clue| clue.meaning.kind >= Kind::Effect)
+    }
+
     fn access_refused(&self) -> bool {
         self.clues.has("access-denied") || self.clues.has("relay-access-denied")
     }
@@ -165,8 +181,10 @@ impl Session {
     /// Why a server's session ended as it did. `process` is what the process said before; `known`: the host is one of the inventory.
     pub fn why_server(&self, process: &Clues, known: bool) -> Vec<Clue> {
         let failed = self.outcome() == Outcome::Failed || self.refused > 0;
+        // What the process said when it began explains what Postfix could not do, and not that somebody is on a blocklist.
+        let explainable = self.service || self.is_troubled();
         let of_process = process.of_kind(Kind::Cause);
-        if failed && !of_process.is_empty() {
+        if failed && explainable && !of_process.is_empty() {
             return of_process;
         }
         let causes = self.clues.of_kind(Kind::Cause);
@@ -192,15 +210,19 @@ impl Session {
         if let Some(composed) = composed {
             return vec![composed];
         }
-        if failed {
-            self.effects(process)
-        } else {
-            Vec::new()
+        match (failed, explainable) {
+            (true, true) => self.effects(process),
+            (true, false) => self.effects(&Clues::default()),
+            _ => Vec::new(),
         }
     }
 
     /// Why a delivery went as it did. `reason` is what its own line says.
     pub fn why_client(&self, process: &Clues, reason: Option<Clue>) -> Vec<Clue> {
+        // Likewise: a message that is greylisted is not for want of a key.
+        let nothing = Clues::default();
+        let explainable = reason.is_some() || self.is_troubled();
+        let process = if explainable { process } else { &nothing };
         let of_process = process.of_kind(Kind::Cause);
         if !of_process.is_empty() {
             return of_process;
@@ -265,11 +287,7 @@ impl Session {
             Outcome::Refused
         } else if self.accepted > 0 {
             Outcome::Accepted(self.accepted)
-        } else if self
-            .clues
-            .iter()
-            .any(|clue| clue.meaning.kind >= Kind::Effect)
-        {
+        } else if self.is_troubled() {
             Outcome::Failed
         } else {
             Outcome::Nothing
