@@ -165,6 +165,12 @@ const NEEDS: &[Need] = &[
         package: "libsasl2-modules",
         tests: POSTFIX_TESTS,
     },
+    // What a Debian trusts, for the rules about it.
+    Need {
+        program: SYSTEM_TRUST,
+        package: "ca-certificates",
+        tests: POSTFIX_TESTS,
+    },
     // Judges the diff of `install --dry-run`.
     Need {
         program: "patch",
