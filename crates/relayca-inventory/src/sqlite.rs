@@ -3,7 +3,7 @@
 //! In: a path. Out: an `Inventory`, checked to be ours and up to date, or a plain reason why not.
 //! Refuses to know what is recorded in it.
 //!
-//! A rollback journal rather than a write-ahead log: the authority stays one file that can be copied, and it can be
+//! A rollback journal rather than a write-ahead log: what is committed is in one file that can be copied, and it can be
 //! read from a directory that may not be written.
 
 use std::cell::RefCell;
@@ -190,15 +190,18 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, InventoryError>
 
 /// Sets what concerns writing.
 fn settle(connection: &Connection, path: &Path) -> Result<(), InventoryError> {
-    // EXTRA also syncs the directory once the journal is gone: without that a power cut may bring the journal back,
-    // and with it the state before a commit that was already reported.
+    // EXTRA also syncs the directory: without that a power cut may undo what became of the journal, and with it a commit
+    // that was already reported.
     connection
         .execute_batch("PRAGMA synchronous = EXTRA;")
         .map_err(|error| fault(&error, path))?;
+    // The journal stays, empty, between changes: making it anew each time, taking it away, and bringing both to the disk is a
+    // good part of what issuing a certificate takes. Empty and not merely blanked, so that it counts as none for who may
+    // read the inventory but not its journal.
     let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0))
+        .pragma_update_and_check(None, "journal_mode", "TRUNCATE", |row| row.get(0))
         .map_err(|error| fault(&error, path))?;
-    if mode == "delete" {
+    if mode == "truncate" {
         Ok(())
     } else {
         Err(InventoryError::Corrupt {

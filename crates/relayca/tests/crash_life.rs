@@ -59,9 +59,8 @@ fn fits(admin: &Admin, moment: &str) {
         checked.stdout,
         checked.stderr
     );
-    let staged = admin.part("staged");
     assert!(
-        !staged.exists() || staged.read_dir().unwrap().next().is_none(),
+        admin.staged().is_empty(),
         "{moment}: nothing is left in `staged`"
     );
     let database = admin.part("inventory.db");

@@ -49,9 +49,8 @@ fn interrupted(admin: &Admin, arguments: &[&str]) -> usize {
         before = after;
         // Done, or done before and refused by now.
         if outcome.code != Some(130) {
-            let staged = admin.part("staged");
             assert!(
-                !staged.exists() || staged.read_dir().unwrap().next().is_none(),
+                admin.staged().is_empty(),
                 "{arguments:?}: something is staged"
             );
             return nth - 1;

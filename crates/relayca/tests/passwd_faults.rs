@@ -78,11 +78,7 @@ impl Swap {
             Some(ca_certificate_key(admin)),
             "{moment}"
         );
-        let staged = admin.part("staged");
-        assert!(
-            !staged.exists() || staged.read_dir().unwrap().next().is_none() || !is_new,
-            "{moment}"
-        );
+        assert!(admin.staged().is_empty() || !is_new, "{moment}");
         is_new
     }
 }

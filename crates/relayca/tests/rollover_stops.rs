@@ -211,11 +211,7 @@ impl Before {
             openssl_holds(&admin.part("ca/ca.crt.pem"), &leaf, "sslclient"),
             "{moment}"
         );
-        let staged = admin.part("staged");
-        assert!(
-            !staged.exists() || staged.read_dir().unwrap().next().is_none(),
-            "{moment}"
-        );
+        assert!(admin.staged().is_empty(), "{moment}");
         new
     }
 

@@ -71,6 +71,23 @@ fn without_a_terminal_init_asks_nothing_and_names_the_flags() {
 }
 
 #[test]
+fn init_takes_its_domain_from_the_option_that_every_command_has_too() {
+    let admin = Admin::new();
+    let more = ["--recipient", admin.recipient(), "-i", "key.txt"];
+    let told = admin.refused(
+        2,
+        &[
+            ["init", "example.org", "--domain", "example.net"].as_slice(),
+            &more,
+        ]
+        .concat(),
+    );
+    assert!(told.contains("another domain"), "{told}");
+    admin.done(&[["init", "--domain", "example.org"].as_slice(), &more].concat());
+    assert!(admin.part("relayca.toml").exists());
+}
+
+#[test]
 fn a_termination_at_a_prompt_gives_the_echo_back_too() {
     let admin = Admin::with_authority();
     std::fs::copy(

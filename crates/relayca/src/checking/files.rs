@@ -55,6 +55,9 @@ pub enum Secret {
     Identity,
 }
 
+/// The empty directory that a change leaves for the next one.
+const SPARE: &str = "staged/.spare";
+
 /// What a name is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -76,11 +79,11 @@ impl Place {
     /// What the name below the authority is for; `cas` are the serials of the CAs.
     pub fn of(path: &str, cas: &BTreeSet<String>) -> Self {
         match path {
-            "" | "ca" | "bundles" | "bundles/old" | "staged" => return Self::Directory,
+            "" | "ca" | "bundles" | "bundles/old" | "staged" | SPARE => return Self::Directory,
             SETTINGS | INVENTORY => return Self::Shared,
             CA_CERTIFICATE => return Self::Public,
             CA_KEY | CA_PASSPHRASE | ADMIN_IDENTITY => return Self::Secret,
-            // The journal of a change that is being made.
+            // The journal of a change that is being made, or of one that is over.
             "inventory.db-journal" => return Self::Shared,
             _ => {}
         }
@@ -267,10 +270,11 @@ fn clear(path: &str, secret: Secret) -> Finding {
 /// What a killed process left, unless somebody is at work just now.
 fn leftover(file: &FileFact, committed: &BTreeSet<String>, look: &Look) -> Option<Finding> {
     let name = file.path.strip_prefix("staged/")?;
-    if name.contains('/') || look.now - file.modified < AT_WORK {
+    let in_spare = file.path.starts_with(SPARE);
+    if name.contains('/') && !in_spare || look.now - file.modified < AT_WORK {
         return None;
     }
-    if file.kind != Kind::Directory {
+    if in_spare || file.kind != Kind::Directory {
         return Some(Finding::warning(
             "unexpected-file",
             &file.path,
@@ -360,6 +364,8 @@ mod tests {
             ("bundles/old/0a.tar.age", Place::Secret),
             ("bundles/old/x/y", Place::Unknown),
             ("staged/1/x", Place::Staged),
+            ("staged/.spare", Place::Directory),
+            ("staged/.spare/x", Place::Staged),
             ("relayca.toml", Place::Shared),
             ("relayca.toml.unmerged", Place::Unknown),
         ] {

@@ -31,7 +31,16 @@ const LONGEST_RECIPIENTS: usize = 1 << 20;
 
 /// Runs the command.
 pub fn run(run: &Run, arguments: &Init) -> Result<(), Failure> {
-    let domain = domain(arguments.domain.as_deref())?;
+    let named = run.global.domain.as_deref();
+    let domain = domain(arguments.domain.as_deref().or(named))?;
+    if let Some(named) = named
+        && Domain::parse(named)? != domain
+    {
+        return Err(Failure::usage(format!(
+            "`--domain {named}` is another domain than `{domain}`"
+        ))
+        .hint("leave --domain out: `relayca init DOMAIN` names it"));
+    }
     let target = match &run.global.dir {
         Some(directory) => directory.clone(),
         None => home::default_root()?.join(domain.as_str()),

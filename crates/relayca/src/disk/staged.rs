@@ -21,6 +21,9 @@ use crate::failure::Failure;
 
 /// Where an authority keeps what is not yet in place.
 const STAGED: &str = "staged";
+/// An empty directory of an earlier change, kept below `staged` for the next one: a new name costs a file system far less than a
+/// new directory.
+const SPARE: &str = ".spare";
 /// Ends the name of a copy of what is to be replaced.
 const WAS: &str = "~was";
 /// Ends the name of a note that says which file is to go.
@@ -58,8 +61,10 @@ impl Staged {
             written: Mutex::new(Written::Few(Vec::new())),
             committed: false,
         };
-        make_directory(&parent)?;
-        make_directory(&staged.directory)?;
+        if !take_spare(&parent, &staged.directory) {
+            make_directory(&parent)?;
+            make_directory(&staged.directory)?;
+        }
         Ok(staged)
     }
 
@@ -216,6 +221,13 @@ fn is_ours(entry: &fs::DirEntry) -> bool {
     plain && entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
+/// Makes the spare directory the one at `directory`. Only an empty one: what somebody put there is not to be published.
+fn take_spare(parent: &Path, directory: &Path) -> bool {
+    let spare = parent.join(SPARE);
+    let is_empty = fs::read_dir(&spare).is_ok_and(|mut entries| entries.next().is_none());
+    is_empty && fs::rename(&spare, directory).is_ok()
+}
+
 /// Moves what is in `directory` to its places below `root`. What is already moved, by us before a stop or by another
 /// process, is done.
 fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
@@ -269,6 +281,17 @@ fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
     }
     for directory in &touched {
         sync_what_is_left(directory)?;
+    }
+    let all_moved = !names.iter().any(|name| {
+        let name = name.to_string_lossy();
+        name.ends_with(WAS) || name.ends_with(GOES)
+    });
+    // One that held many files stays large, and slow to read.
+    if all_moved
+        && names.len() < FLUSH_ALL_FROM
+        && fs::rename(directory, directory.with_file_name(SPARE)).is_ok()
+    {
+        return Ok(());
     }
     // What is left in it are the copies of what was replaced.
     match fs::remove_dir_all(directory) {
@@ -386,6 +409,32 @@ mod tests {
         let note = root.path().join(STAGED).join("a1").join(",old~goes");
         remove(root.path(), "old", &note, &mut BTreeSet::new()).unwrap();
         assert!(root.path().join("old").exists());
+    }
+
+    #[test]
+    fn the_directory_of_a_change_serves_the_next_one_unless_somebody_put_something_there() {
+        let root = tempfile::tempdir().unwrap();
+        let spare = root.path().join(STAGED).join(SPARE);
+        let change = |id: &str| {
+            let mut staged = Staged::begin(root.path(), id.into()).unwrap();
+            let kept = !spare.exists();
+            staged.put(&format!("bundles/{id}"), b"1", 0o600).unwrap();
+            staged.flush().unwrap();
+            staged.commits().unwrap();
+            staged.publish().unwrap();
+            assert!(root.path().join("bundles").join(id).exists());
+            kept
+        };
+        assert!(change("a1"));
+        let mode = fs::metadata(&spare).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert!(change("a2"), "the spare one was taken");
+        assert!(spare.exists());
+        fs::write(spare.join("bundles,foreign"), b"x").unwrap();
+        assert!(!change("a3"), "not with something in it");
+        assert!(!root.path().join("bundles/foreign").exists());
+        assert!(spare.join("bundles,foreign").exists());
+        assert!(super::staged(root.path()).unwrap().is_empty());
     }
 
     #[test]

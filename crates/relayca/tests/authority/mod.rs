@@ -109,6 +109,17 @@ impl Admin {
         self.root().join(relative)
     }
 
+    /// Changes under way, or left by a command that was cut off.
+    pub fn staged(&self) -> Vec<String> {
+        let Ok(entries) = self.part("staged").read_dir() else {
+            return Vec::new();
+        };
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != ".spare")
+            .collect()
+    }
+
     /// The authority, byte for byte.
     pub fn tree(&self) -> Tree {
         Tree::of(&self.root())

@@ -1,6 +1,7 @@
 //! A directory, byte for byte, to prove that nothing changed.
 //!
-//! In: a directory. Out: every name below it with its mode and content. It refuses to follow links.
+//! In: a directory. Out: every name below it with its mode and content, but for what an authority keeps so as not to make it anew
+//! each time: an empty spare directory, and the journal of a change that is over. It refuses to follow links.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -24,12 +25,28 @@ impl std::fmt::Debug for Node {
     }
 }
 
+/// What `staged` holds between commands.
+const SPARE: &str = "staged/.spare";
+
+fn is_in_spare(path: &Path) -> bool {
+    path.starts_with(SPARE) && path != Path::new(SPARE)
+}
+
+/// Whether it is a journal that nobody would roll back.
+fn is_over(path: &Path, content: &[u8]) -> bool {
+    path.ends_with("inventory.db-journal") && content.is_empty()
+}
+
 impl Tree {
     /// Reads the tree. A directory that is absent is an empty tree.
     pub fn of(root: &Path) -> Self {
         let mut nodes = BTreeMap::new();
         if root.exists() {
             read(root, root, &mut nodes);
+        }
+        nodes.retain(|path, node| !is_over(path, &node.content));
+        if !nodes.keys().any(|path| is_in_spare(path)) {
+            nodes.remove(Path::new(SPARE));
         }
         Self(nodes)
     }
