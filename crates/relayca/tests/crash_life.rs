@@ -14,13 +14,14 @@ use authority::faults::{Spoiled, with_fault};
 use authority::{Admin, Tree, judge, keygen};
 
 /// System calls that change what is on the disk, and of how many of each one is tried: SQLite's own writes are many and alike.
-const CALLS: [(&str, usize); 7] = [
+const CALLS: [(&str, usize); 8] = [
     ("fsync", 1),
     ("fdatasync", 1),
     ("rename", 1),
     ("unlink", 1),
     ("unlinkat", 1),
     ("mkdir", 1),
+    ("ftruncate", 1),
     ("pwrite64", 5),
 ];
 
@@ -203,6 +204,8 @@ fn failing(admin: Admin, arguments: &[&str]) {
         ("write", "ENOSPC", 1),
         ("pwrite64", "ENOSPC", 3),
         ("fsync", "EIO", 1),
+        ("fdatasync", "EIO", 1),
+        ("ftruncate", "EIO", 1),
         ("rename", "EIO", 1),
         ("mkdir", "ENOSPC", 1),
     ] {
@@ -263,6 +266,7 @@ fn made_whole(admin: &Admin, arguments: &[&str], made: &str, whole: impl Fn(&str
     let mut kills = 0;
     for (call, step) in [
         ("fsync", 1),
+        ("fdatasync", 1),
         ("rename", 1),
         ("mkdir", 1),
         ("write", 2),

@@ -94,6 +94,7 @@ fn killed_at_any_moment_the_old_admin_opens_it_or_the_new_one() {
         "unlink",
         "unlinkat",
         "mkdir",
+        "ftruncate",
         "pwrite64",
         "write",
     ] {
@@ -120,6 +121,7 @@ fn on_a_failing_disk_the_old_admin_opens_it_or_the_new_one() {
         ("write", "ENOSPC"),
         ("pwrite64", "ENOSPC"),
         ("fsync", "EIO"),
+        ("fdatasync", "EIO"),
         ("rename", "EIO"),
         ("unlink", "EIO"),
     ] {

@@ -63,34 +63,35 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
     }
     let staged = Staged::begin(&home.root, new_id()?)?;
     let prompt = run.secrets.prompt();
-    let issuing = Issuing {
-        authority: &authority,
-        trusted: &trusted,
-        settings: &home.settings,
-        proof: Some(&proof).filter(|proof| proof.native_only()),
-        prompt: &prompt,
-        now: run.now,
-    };
-    let issued = issue_all(run, &issuing, &requests, &mut *change, &staged)?;
-    // As it is now: somebody may have edited it while the hosts were being issued.
-    home = if changed {
-        Home::at(home.root)?
-    } else {
-        home.again()?
-    };
-    let was = home.settings_text.clone();
-    if let Some(text) = change_settings(&mut home, &requests)? {
-        staged.replace(
-            home::SETTINGS,
-            text.as_bytes(),
-            pieces::PRIVATE,
-            was.as_bytes(),
-        )?;
-    }
-    let map = staged.while_flushing(|| {
+    let (home, issued, map) = staged.while_flushing(|flush_more| {
+        let issuing = Issuing {
+            authority: &authority,
+            trusted: &trusted,
+            settings: &home.settings,
+            proof: Some(&proof).filter(|proof| proof.native_only()),
+            prompt: &prompt,
+            now: run.now,
+        };
+        let issued = issue_all(run, &issuing, &requests, &mut *change, &staged, flush_more)?;
+        // As it is now: somebody may have edited it while the hosts were being issued.
+        let mut home = if changed {
+            Home::at(home.root)?
+        } else {
+            home.again()?
+        };
+        let was = home.settings_text.clone();
+        if let Some(text) = change_settings(&mut home, &requests)? {
+            staged.replace(
+                home::SETTINGS,
+                text.as_bytes(),
+                pieces::PRIVATE,
+                was.as_bytes(),
+            )?;
+        }
+        flush_more()?;
         let map = pieces::map_now(&home.settings, &*change, run.now)?;
         public_bundles::put_relays(&run.printer, &home, &*change, &trusted, &map, &staged)?;
-        Ok(map)
+        Ok((home, issued, map))
     })?;
     home.commit(change, staged, run.now)?;
     report(run, &home, &requests, &issued, &map)
@@ -306,6 +307,7 @@ fn issue_all(
     requests: &[HostRequest],
     change: &mut dyn Change,
     staged: &Staged,
+    flush_more: &mut dyn FnMut() -> Result<(), Failure>,
 ) -> Result<Vec<Issued>, Failure> {
     let put = |path: &str, content: &[u8], mode: u32| staged.put(path, content, mode);
     // Only a relay's bundle has it.
@@ -342,6 +344,7 @@ fn issue_all(
         })?;
         entered = all.len();
         all.extend(issued?);
+        flush_more()?;
     }
     for issued in &all[entered..] {
         enter_issued(change, issued, run.now)?;

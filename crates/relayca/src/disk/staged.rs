@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 
 use super::staged_names::{place_of, staged_name};
 use super::unfinished::{GOING, go_on, keep, unfinished};
@@ -105,26 +106,30 @@ impl Staged {
         self.put(&format!("{relative}{GOES}"), b"", 0o600)
     }
 
-    /// Does `work`, which may put more, while much that was put before is already on its way to the disk.
+    /// Does `work`, which may put more, while what was put is already on its way to the disk, if it is much. `work` is handed what
+    /// it calls from time to time to have the next part sent.
     pub fn while_flushing<T>(
         &self,
-        work: impl FnOnce() -> Result<T, Failure>,
+        work: impl FnOnce(&mut dyn FnMut() -> Result<(), Failure>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let many = matches!(&*written, Written::Many);
-        drop(written);
-        if !many {
-            return work();
-        }
         std::thread::scope(|scope| {
-            let flushing = scope.spawn(|| flush_file_system(&self.directory));
-            let done = work()?;
-            // A failure to write is told once only, so here is where it counts.
-            match flushing.join() {
-                Ok(flushed) => flushed.map(|()| done),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+            let mut flushing: Option<ScopedJoinHandle<'_, Result<(), Failure>>> = None;
+            let mut flush_more = || {
+                if !self.is_much() || flushing.as_ref().is_some_and(|one| !one.is_finished()) {
+                    return Ok(());
+                }
+                let before = flushing.replace(scope.spawn(|| flush_file_system(&self.directory)));
+                before.map_or(Ok(()), joined)
+            };
+            flush_more()?;
+            let done = work(&mut flush_more)?;
+            flushing.map_or(Ok(()), joined).map(|()| done)
         })
+    }
+
+    fn is_much(&self) -> bool {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(&*written, Written::Many)
     }
 
     /// Brings everything to the disk: after this the inventory may commit.
@@ -171,6 +176,14 @@ impl Drop for Staged {
             unfinished(|paths| paths.retain(|path| *path != self.directory));
             let _ = fs::remove_dir_all(&self.directory);
         }
+    }
+}
+
+/// A failure to write is told once only, so each flush counts.
+fn joined(flushing: ScopedJoinHandle<'_, Result<(), Failure>>) -> Result<(), Failure> {
+    match flushing.join() {
+        Ok(flushed) => flushed,
+        Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
@@ -529,12 +542,15 @@ mod tests {
                     .put(&format!("bundles/{number}"), b"1", 0o600)
                     .unwrap();
             }
-            let late = staged.while_flushing(|| {
+            let late = staged.while_flushing(|flush_more| {
                 staged.put("bundles/late", b"2", 0o600)?;
+                for _ in 0..100 {
+                    flush_more()?;
+                }
                 Ok("done")
             });
             assert_eq!(late.unwrap(), "done");
-            let failed = staged.while_flushing(|| staged.put("../x", b"", 0o600));
+            let failed = staged.while_flushing(|_| staged.put("../x", b"", 0o600));
             assert!(failed.is_err());
             staged.flush().unwrap();
             staged.commits().unwrap();

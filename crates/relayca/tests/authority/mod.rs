@@ -250,11 +250,7 @@ impl Admin {
             assert_eq!(key, public, "the bundle's key belongs to its certificate");
             std::fs::remove_dir_all(files).unwrap();
         }
-        let staged = self.part("staged");
-        assert!(
-            !staged.exists() || staged.read_dir().unwrap().next().is_none(),
-            "nothing is left in `staged`"
-        );
+        assert_eq!(self.staged(), [""; 0], "nothing is left in `staged`");
         assert_eq!(
             judge(
                 "sqlite3",
