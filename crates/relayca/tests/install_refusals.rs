@@ -4,120 +4,14 @@
 
 mod authority;
 mod install_kit;
+mod install_system;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
 
-use authority::{Admin, judge};
+use authority::judge;
 use install_kit::{same, stand};
-
-const RELAY: &str = "relayhost.example.org";
-const MAILHOST: &str = "mailhost.example.org";
-
-/// A tree of another system, with bundles that the admin's own key opens.
-struct System {
-    admin: Admin,
-    root: PathBuf,
-}
-
-impl System {
-    fn new() -> Self {
-        let admin = Admin::new();
-        let recipient = admin.recipient().to_owned();
-        admin.init(&["--seal-to", &recipient]);
-        admin.done(&["issue", "mailhost", "--seal-to", &recipient]);
-        let root = admin.file("system");
-        fs::create_dir_all(root.join("etc/postfix")).unwrap();
-        fs::write(
-            root.join("etc/postfix/main.cf"),
-            "myhostname = a.example.org\n",
-        )
-        .unwrap();
-        fs::write(
-            root.join("etc/postfix/master.cf"),
-            "smtp inet n - y - - smtpd\n",
-        )
-        .unwrap();
-        Self { admin, root }
-    }
-
-    fn sealed(&self, host: &str) -> String {
-        let path = self.admin.part(&format!("bundles/{host}.tar.age"));
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn public(&self, host: &str) -> String {
-        let path = self.admin.part(&format!("bundles/{host}.public.tar"));
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn line<'a>(&'a self, bundle: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        let mut line = vec!["install", bundle, "-i", "key.txt", "--root"];
-        line.push(self.root.to_str().unwrap());
-        line.extend(more);
-        line
-    }
-
-    /// Refuses with `code` and these words, and nothing changes, nor does it in a dry run.
-    #[track_caller]
-    fn refuses(&self, bundle: &str, more: &[&str], code: i32, words: &str) {
-        let before = stand(&self.root);
-        let said = self.admin.run(&self.line(bundle, more)).refused(code);
-        assert!(said.contains(words), "{said}");
-        same(&before, &stand(&self.root));
-    }
-
-    #[track_caller]
-    fn installs(&self, bundle: &str, more: &[&str]) -> String {
-        let outcome = self.admin.run(&self.line(bundle, more));
-        let said = outcome.stderr.clone();
-        outcome.done();
-        said
-    }
-
-    /// The bundle's files in a directory of their own, to be spoiled.
-    fn opened(&self, host: &str) -> PathBuf {
-        let place = self.admin.file("opened");
-        let _ = fs::remove_dir_all(&place);
-        let place_name = place.to_str().unwrap();
-        self.admin.done(&[
-            "open",
-            &self.sealed(host),
-            "-i",
-            "key.txt",
-            "-C",
-            place_name,
-        ]);
-        place
-    }
-
-    /// Packs a directory by stock tar; `sums` are made anew before.
-    fn packed(&self, directory: &Path, sums: bool, arguments: &[&str]) -> String {
-        if sums {
-            judge(
-                "sh",
-                &[
-                    "-c",
-                    "cd \"$0\" && rm -f SHA256SUMS && sha256sum * > SHA256SUMS",
-                    directory.to_str().unwrap(),
-                ],
-            );
-        }
-        let tar = self.admin.name("spoiled.tar");
-        let mut all = vec!["-C", directory.to_str().unwrap(), "-cf", &tar];
-        all.extend(["--format=gnu", "--owner=root", "--group=root"]);
-        all.extend(arguments);
-        let mut names: Vec<String> = fs::read_dir(directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        all.extend(names.iter().map(String::as_str));
-        judge("tar", &all);
-        tar
-    }
-}
+use install_system::{MAILHOST, RELAY, System};
 
 #[test]
 fn paths_that_lead_out_links_and_odd_modes_are_refused() {
