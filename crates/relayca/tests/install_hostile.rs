@@ -6,9 +6,10 @@ mod install_kit;
 mod install_system;
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use authority::{Outcome, RELAYCA};
-use install_kit::{same, stand};
+use install_kit::{same, same_bytes, stand};
 use install_system::{MAILHOST, RELAY, System};
 
 #[test]
@@ -59,4 +60,115 @@ fn a_main_cf_that_cannot_be_replaced_is_left_as_it_is() {
     // And nothing of it is in the way of the next one.
     system.installs(&sealed, &["--apply"]);
     system.installs(&system.sealed(RELAY), &["--apply"]);
+}
+
+#[test]
+fn two_hosts_of_one_domain_share_their_files_and_the_last_one_takes_them_along() {
+    let system = System::new();
+    let before = stand(&system.root);
+    for order in [[RELAY, MAILHOST], [MAILHOST, RELAY]] {
+        system.installs(&system.sealed(RELAY), &["--apply"]);
+        system.installs(&system.sealed(MAILHOST), &["--apply"]);
+        // The relay's list of today, with an INSTALL.txt of its own.
+        system.installs(&system.public(RELAY), &["--apply"]);
+        for host in order {
+            let said = system.uninstalls(&[host, "--apply"]);
+            assert!(!said.contains("warning"), "{said}");
+        }
+        same_bytes(&before, &stand(&system.root));
+    }
+}
+
+#[test]
+fn the_relays_of_two_domains_do_not_share_one_list() {
+    let system = System::new();
+    system.installs(&system.sealed(RELAY), &["--apply"]);
+    let other = System::of("example.net", &["--relay", "relayhost.example.net:2501"]);
+    let sealed = other
+        .admin
+        .home()
+        .join("data/relayca/example.net/bundles/relayhost.example.net.tar.age");
+    let sealed = system
+        .admin
+        .write("other.tar.age", fs::read(sealed).unwrap());
+    fs::copy(other.admin.file("key.txt"), system.admin.file("other.txt")).unwrap();
+    system.refuses(
+        &sealed,
+        &["-i", "other.txt", "--apply"],
+        1,
+        "is the list of relayhost.example.org",
+    );
+}
+
+#[test]
+fn a_bundle_for_another_machine_does_not_take_the_place_of_this_one() {
+    let system = System::new();
+    system
+        .admin
+        .done(&["issue", "second", "--seal-to", system.admin.recipient()]);
+    system.installs(&system.sealed(MAILHOST), &["--apply"]);
+    let second = system.sealed("second.example.org");
+    system.refuses(
+        &second,
+        &["--apply"],
+        1,
+        "this Postfix is set up as mailhost.example.org, and the bundle is for second.example.org",
+    );
+    system.uninstalls(&["--apply"]);
+    system.installs(&second, &["--apply"]);
+}
+
+#[test]
+fn directories_that_others_can_write_to_are_refused_wherever_they_are_on_the_way() {
+    let system = System::new();
+    let sealed = system.sealed(MAILHOST);
+    let etc = system.root.join("etc");
+    fs::set_permissions(&etc, fs::Permissions::from_mode(0o777)).unwrap();
+    system.refuses(&sealed, &["--apply"], 1, "can be written by others");
+    fs::set_permissions(&etc, fs::Permissions::from_mode(0o755)).unwrap();
+    chown(&etc, Some(65534), None).unwrap();
+    system.refuses(&sealed, &["--apply"], 1, "belongs to somebody else");
+    chown(&etc, Some(0), None).unwrap();
+    // main.cf is elsewhere: the link stays, and what it leads to is changed, unless others can change that.
+    let elsewhere = system.root.join("srv/postfix");
+    fs::create_dir_all(&elsewhere).unwrap();
+    let main = etc.join("postfix/main.cf");
+    fs::rename(&main, elsewhere.join("main.cf")).unwrap();
+    symlink("/srv/postfix/main.cf", &main).unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o777)).unwrap();
+    system.refuses(&sealed, &["--apply"], 1, "can be written by others");
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o755)).unwrap();
+    let before = stand(&system.root);
+    system.installs(&sealed, &["--apply"]);
+    assert!(main.is_symlink());
+    assert!(
+        fs::read_to_string(elsewhere.join("main.cf"))
+            .unwrap()
+            .contains("default_transport = relayca:")
+    );
+    system.uninstalls(&["--apply"]);
+    same_bytes(&before, &stand(&system.root));
+}
+
+#[test]
+fn a_key_that_was_made_on_the_host_must_be_for_root_alone() {
+    let system = System::new();
+    let files = system.root.join("etc/postfix/relayca");
+    let place = files.to_str().unwrap();
+    system
+        .admin
+        .done(&["request", "keeps.example.org", "-C", place]);
+    let request = files.join("keeps.example.org.csr.pem");
+    system
+        .admin
+        .done(&["issue", "keeps", "--csr", request.to_str().unwrap()]);
+    let key = files.join("keeps.example.org.key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let public = system.public("keeps.example.org");
+    system.refuses(&public, &["--apply"], 1, "can be read by others than root");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let before = stand(&system.root);
+    system.installs(&public, &["--apply"]);
+    system.uninstalls(&["--apply"]);
+    same_bytes(&before, &stand(&system.root));
 }

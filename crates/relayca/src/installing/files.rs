@@ -32,13 +32,15 @@ pub fn plan(
     place: &Place,
     bundle: &Bundle,
     old: Option<&Installation>,
+    others: &[&Installation],
 ) -> Result<Planned, Failure> {
+    refuse_shared_map(bundle, others)?;
     let mut planned = Planned::default();
     for entry in &bundle.entries {
         planned.add(
             place,
             bundle,
-            old,
+            (old, others),
             (&entry.name, &entry.content, entry.mode),
         )?;
     }
@@ -47,7 +49,12 @@ pub fn plan(
         let path = place.files.join(ACCESS_MAP);
         if found(&path)?.is_some() {
             let text = unbound(map);
-            planned.add(place, bundle, old, (ACCESS_MAP, text.as_bytes(), 0o644))?;
+            planned.add(
+                place,
+                bundle,
+                (old, others),
+                (ACCESS_MAP, text.as_bytes(), 0o644),
+            )?;
         }
     }
     // Of an earlier bundle, and not in this one: a public bundle has no key.
@@ -67,11 +74,15 @@ impl Planned {
         &mut self,
         place: &Place,
         bundle: &Bundle,
-        old: Option<&Installation>,
+        (old, others): (Option<&Installation>, &[&Installation]),
         (name, content, mode): (&str, &[u8], u32),
     ) -> Result<(), Failure> {
         let path = place.files.join(name);
-        let recorded = old.and_then(|old| old.files.iter().find(|file| file.name == name));
+        // INSTALL.txt, SHA256SUMS and the CA certificates may be of two hosts.
+        let recorded = old
+            .iter()
+            .chain(others)
+            .find_map(|one| one.files.iter().find(|file| file.name == name));
         let there = found(&path)?;
         let mut record = File {
             name: name.to_owned(),
@@ -111,6 +122,22 @@ impl Planned {
         }
         self.files.push(record);
         Ok(())
+    }
+}
+
+/// Two relays of one domain have one list; those of two domains cannot both have the file.
+fn refuse_shared_map(bundle: &Bundle, others: &[&Installation]) -> Result<(), Failure> {
+    let has_map = |one: &Installation| one.files.iter().any(|file| file.name == CLIENT_MAP);
+    let other = others
+        .iter()
+        .find(|one| one.domain != bundle.domain && has_map(one));
+    match other {
+        Some(other) if bundle.content(CLIENT_MAP).is_some() => Err(Failure::new(format!(
+            "`{CLIENT_MAP}` here is the list of {}, and {} would put another one in its place; nothing was changed",
+            other.host, bundle.host
+        ))
+        .hint("the relays of two domains need two Postfix instances (postmulti(1)): name the other one in relayca.toml (`config-directory`), and make the bundle anew")),
+        _ => Ok(()),
     }
 }
 

@@ -60,7 +60,12 @@ pub fn plan(run: &Run, place: &Place, bundle: &Bundle, apply: bool) -> Result<Pl
         update: old.is_some(),
         ..Planned::default()
     };
-    let files = files::plan(place, bundle, old)?;
+    let others: Vec<&Installation> = record
+        .installations
+        .iter()
+        .filter(|one| one.host != bundle.host)
+        .collect();
+    let files = files::plan(place, bundle, old, &others)?;
     planned.changes = files.changes;
     let mut installation = Installation {
         host: bundle.host.clone(),
@@ -79,6 +84,7 @@ pub fn plan(run: &Run, place: &Place, bundle: &Bundle, apply: bool) -> Result<Pl
         if place.root.is_none() {
             planned.databases(place, bundle, &mut installation)?;
         }
+        refuse_second(bundle, &others)?;
         planned.configuration(place, bundle, old, &mut installation)?;
     }
     if planned.changes.is_empty() && old == Some(&installation) {
@@ -87,6 +93,14 @@ pub fn plan(run: &Run, place: &Place, bundle: &Bundle, apply: bool) -> Result<Pl
     installation.updated_at = dates::stamp(run.now);
     let mut new = record.clone();
     new.made_directory |= place.has_no_files();
+    for other in &mut new.installations {
+        for file in &mut other.files {
+            if let Some(same) = installation.files.iter().find(|one| one.name == file.name) {
+                file.sha256.clone_from(&same.sha256);
+                file.kept = same.kept;
+            }
+        }
+    }
     match new
         .installations
         .iter_mut()
@@ -279,6 +293,29 @@ impl Planned {
 fn in_order(mut settings: Vec<Setting>) -> Vec<Setting> {
     settings.sort_by(|one, other| one.name.cmp(&other.name));
     settings
+}
+
+/// A transport and a port have one owner: the second one would show the certificate of the wrong host.
+fn refuse_second(bundle: &Bundle, others: &[&Installation]) -> Result<(), Failure> {
+    let role = bundle.role.to_string();
+    let other = others.iter().find(|other| {
+        let wanted = &bundle.wanted.services;
+        let same = |label: &str| other.services.iter().any(|one| one.label == label);
+        let told = !other.main.is_empty() || !other.services.is_empty();
+        told && (other.role == role && bundle.role == Role::MailHost
+            || wanted.iter().any(|service| same(&service.label)))
+    });
+    match other {
+        None => Ok(()),
+        Some(other) => Err(Failure::new(format!(
+            "this Postfix is set up as {}, and the bundle is for {}; nothing was changed",
+            other.host, bundle.host
+        ))
+        .hint(format!(
+            "if that is another machine, install it there; if this one has a new name: relayca uninstall {} --apply",
+            other.host
+        ))),
+    }
 }
 
 fn version(place: &Place) -> Option<Version> {

@@ -71,6 +71,18 @@ impl Rehearsal {
         })
     }
 
+    /// Gives parameters a line at the end of main.cf, for their values to come.
+    pub fn add(&self, names: &[String]) -> Result<(), Failure> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut content = self.main_cf()?;
+        for name in names {
+            content.extend_from_slice(format!("{name} =\n").as_bytes());
+        }
+        self.scratch.put("main.cf", &content).map(drop)
+    }
+
     /// `postconf FLAG ARGUMENT…`; nothing without arguments.
     pub fn edit(&self, flag: &str, arguments: &[String]) -> Result<(), Failure> {
         if arguments.is_empty() {

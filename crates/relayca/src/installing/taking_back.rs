@@ -11,7 +11,7 @@ use super::databases;
 use super::digest;
 use super::files::ROOT;
 use super::place::Place;
-use super::record::{Installation, NAME, Record, Whole};
+use super::record::{File, Installation, NAME, Record, Whole};
 use super::rehearsal::Rehearsal;
 use super::settings::{self, Outcome};
 use crate::failure::Failure;
@@ -40,7 +40,14 @@ pub fn plan(
         // Postfix went, and its settings with it.
         _ => String::new(),
     };
-    planned.files(place, old, &named)?;
+    let others = || {
+        record
+            .installations
+            .iter()
+            .filter(|one| one.host != old.host)
+    };
+    let shared = |name: &str| others().any(|one| one.files.iter().any(|file| file.name == name));
+    planned.files(place, old, &named, &shared)?;
     for whole in old.main_cf.iter().chain(&old.master_cf) {
         planned.remove(place, &whole.before)?;
     }
@@ -126,8 +133,16 @@ impl Planned {
         Ok(said)
     }
 
-    fn files(&mut self, place: &Place, old: &Installation, said: &str) -> Result<(), Failure> {
-        for file in old.files.iter().filter(|file| !file.kept) {
+    fn files(
+        &mut self,
+        place: &Place,
+        old: &Installation,
+        said: &str,
+        shared: &dyn Fn(&str) -> bool,
+    ) -> Result<(), Failure> {
+        // What another host's installation has as well goes with that one.
+        let ours = |file: &&File| !file.kept && !shared(&file.name);
+        for file in old.files.iter().filter(ours) {
             let path = place.files.join(&file.name);
             let Some(there) = found(&path)? else {
                 continue;

@@ -21,9 +21,17 @@ pub struct System {
 
 impl System {
     pub fn new() -> Self {
+        Self::of("example.org", &[])
+    }
+
+    /// Of this domain, and with more for `init`.
+    pub fn of(domain: &str, arguments: &[&str]) -> Self {
         let admin = Admin::new();
         let recipient = admin.recipient().to_owned();
-        admin.init(&["--seal-to", &recipient]);
+        let mut all = vec!["init", domain, "--recipient", &recipient, "-i", "key.txt"];
+        all.extend(["--seal-to", &recipient]);
+        all.extend(arguments);
+        admin.done(&all);
         admin.done(&["issue", "mailhost", "--seal-to", &recipient]);
         let root = admin.file("system");
         fs::create_dir_all(root.join("etc/postfix")).unwrap();
@@ -69,6 +77,16 @@ impl System {
     #[track_caller]
     pub fn installs(&self, bundle: &str, more: &[&str]) -> String {
         let outcome = self.admin.run(&self.line(bundle, more));
+        let said = outcome.stderr.clone();
+        outcome.done();
+        said
+    }
+
+    #[track_caller]
+    pub fn uninstalls(&self, more: &[&str]) -> String {
+        let mut line = vec!["uninstall", "--root", self.root.to_str().unwrap()];
+        line.extend(more);
+        let outcome = self.admin.run(&line);
         let said = outcome.stderr.clone();
         outcome.done();
         said
