@@ -222,4 +222,28 @@ fn a_postfix_without_the_type_of_table_that_it_prefers_is_left_alone() {
     let said = failed(&hosts.install(RELAY, "--apply"), 1);
     assert!(said.contains("sdbm"), "{said}");
     same(&before[0], &stand(&hosts.relay.config()));
+    // With another type, where somebody unpacked the bundle and went no further: the table is made, and goes again.
+    hosts.relay.stop().unwrap();
+    let main = hosts.text(RELAY, "main.cf").replace(
+        "default_database_type = sdbm",
+        "default_database_type = lmdb",
+    );
+    fs::write(hosts.relay.config().join("main.cf"), main).unwrap();
+    let place = hosts.relay.config().join("relayca").display().to_string();
+    let key = hosts
+        .relay
+        .directory()
+        .join("host_key")
+        .display()
+        .to_string();
+    let sealed = hosts.sealed(RELAY).display().to_string();
+    hosts
+        .admin
+        .done(&["open", &sealed, "-i", &key, "-C", &place])
+        .unwrap();
+    let before = stand(&hosts.relay.config());
+    let said = done(&hosts.install(RELAY, "--apply"));
+    assert!(said.contains("relay_clientcerts.lmdb"), "{said}");
+    done(&hosts.uninstall(RELAY, "--apply"));
+    same_bytes(&before, &stand(&hosts.relay.config()));
 }
