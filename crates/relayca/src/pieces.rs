@@ -89,7 +89,8 @@ pub fn map_now(
     inventory: &(impl Records + ?Sized),
     now: OffsetDateTime,
 ) -> Result<FingerprintMap, Failure> {
-    map_of(&listed(inventory, now)?, settings.digest, settings.pin)
+    let map = map_of(&listed(inventory, now)?, settings.digest, settings.pin)?;
+    Ok(map.with_progress(inventory.progress()?))
 }
 
 /// relay_clientcerts of these certificates.

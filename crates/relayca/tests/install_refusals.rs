@@ -259,3 +259,75 @@ fn others_than_root_are_told_so_and_may_look() {
     assert!(said.contains("must run as root"), "{said}");
     same(&before, &stand(&system.root));
 }
+
+#[test]
+fn an_old_list_does_not_let_a_revoked_host_in_again() {
+    let system = System::new();
+    let list = system.root.join("etc/postfix/relayca/relay_clientcerts");
+    let listed = || {
+        std::fs::read_to_string(&list)
+            .unwrap()
+            .contains(" mailhost")
+    };
+    let old = system
+        .admin
+        .write("old.public.tar", fs::read(system.public(RELAY)).unwrap());
+    system.installs(&system.sealed(RELAY), &[]);
+    system.installs(&old, &[]);
+    assert!(listed());
+    // The sealed one of the beginning, which may still lie about, knows no mail host.
+    system.refuses(
+        &system.sealed(RELAY),
+        &[],
+        1,
+        "is of change 3 of the authority, and the one in the bundle older",
+    );
+    system.admin.done(&["revoke", "mailhost"]);
+    system.installs(&system.public(RELAY), &[]);
+    assert!(!listed());
+    system.refuses(
+        &old,
+        &[],
+        1,
+        "is of change 4 of the authority, and the one in the bundle of change 3",
+    );
+    // Today's once more, and the old one by one's own will.
+    assert!(
+        system
+            .installs(&system.public(RELAY), &[])
+            .contains("nothing to do")
+    );
+    system.installs(&old, &["--older"]);
+    assert!(listed());
+}
+
+#[test]
+fn the_bundle_of_another_authority_of_the_same_domain_is_refused() {
+    let (system, anew) = (System::new(), System::new());
+    for host in [RELAY, MAILHOST] {
+        system.installs(&system.sealed(host), &["--apply"]);
+        let other = system
+            .admin
+            .write("anew.tar.age", fs::read(anew.sealed(host)).unwrap());
+        fs::copy(anew.admin.file("key.txt"), system.admin.file("anew.txt")).unwrap();
+        let opens = ["-i", "anew.txt", "--apply"];
+        system.refuses(&other, &opens, 1, "is another one than that of example.org");
+        system.uninstalls(&[host, "--apply"]);
+    }
+}
+
+#[test]
+fn a_bundle_of_before_a_new_ca_is_refused_after_it() {
+    let system = System::new();
+    let old = system.sealed(MAILHOST);
+    system.installs(&old, &["--apply"]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    system.admin.done(&["rollover", "prepare", "-i", "key.txt"]);
+    system.installs(&system.public(MAILHOST), &["--apply"]);
+    system.refuses(
+        &old,
+        &["--apply"],
+        1,
+        "the CA certificates that are here are newer",
+    );
+}

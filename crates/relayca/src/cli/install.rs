@@ -32,6 +32,12 @@ pub struct Install {
     /// Leave out the proof by a probe
     #[arg(long, requires = "apply")]
     pub no_probe: bool,
+    /// Take a bundle that is older than what is installed, as after a `relayca restore`
+    #[arg(long)]
+    pub older: bool,
+    /// Take a bundle of another CA than the installed one: the authority was made anew, or a rollover was missed here
+    #[arg(long)]
+    pub other_ca: bool,
     /// The root of another system (an image, a chroot): nothing is reloaded or probed there
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::Install;
 use crate::dates;
 use crate::failure::Failure;
+use crate::installing::age::Allowed;
 use crate::installing::bundle::{self, Bundle};
 use crate::installing::changes::{self, Change, found};
 use crate::installing::diff::unified;
@@ -35,7 +36,7 @@ pub fn run(run: &Run, arguments: &Install) -> Result<(), Failure> {
     if arguments.dry_run {
         refuse_unfinished(&place)?;
         let key = bundle.key(&place)?;
-        let planned = plan::plan(run, &place, &bundle, arguments.apply)?;
+        let planned = plan::plan(run, &place, &bundle, arguments.apply, allowed(arguments))?;
         drop(key);
         return Report::of(arguments, &place, &bundle, &planned).print(run);
     }
@@ -43,7 +44,7 @@ pub fn run(run: &Run, arguments: &Install) -> Result<(), Failure> {
     let _lock = place.lock()?;
     recover(&run.printer, &place)?;
     let key = bundle.key(&place)?;
-    let planned = plan::plan(run, &place, &bundle, arguments.apply)?;
+    let planned = plan::plan(run, &place, &bundle, arguments.apply, allowed(arguments))?;
     let mut report = Report::of(arguments, &place, &bundle, &planned);
     if planned.changes.is_empty() {
         return report.print(run);
@@ -54,6 +55,13 @@ pub fn run(run: &Run, arguments: &Install) -> Result<(), Failure> {
     );
     (report.running, report.proofs) = told?;
     report.print(run)
+}
+
+fn allowed(arguments: &Install) -> Allowed {
+    Allowed {
+        older: arguments.older,
+        other_ca: arguments.other_ca,
+    }
 }
 
 /// Puts all in place, and proves it. Gives whether Postfix ran, and the proof.

@@ -1,13 +1,14 @@
 //! The files of a bundle, as they go into CONFIG/relayca.
 //!
 //! In: the bundle, what lies there, what an earlier installation wrote. Out: changes, and the record of them. It refuses to replace
-//! what is not relayca's, and a newer certificate by an older one.
+//! what is not relayca's.
 
 use relayca_bundle::CHECKSUMS_NAME;
 use relayca_ca::Certificate;
 use relayca_postfix::{ACCESS_MAP, CLIENT_MAP, authority_file, certificate_file, key_file};
 use zeroize::Zeroizing;
 
+use super::age::{self, Allowed};
 use super::bundle::Bundle;
 use super::changes::{Change, Found, NewFile, found};
 use super::digest;
@@ -33,8 +34,10 @@ pub fn plan(
     bundle: &Bundle,
     old: Option<&Installation>,
     others: &[&Installation],
+    allowed: Allowed,
 ) -> Result<Planned, Failure> {
     refuse_shared_map(bundle, others)?;
+    age::refuse(place, bundle, allowed)?;
     let mut planned = Planned::default();
     for entry in &bundle.entries {
         planned.add(
@@ -105,7 +108,6 @@ impl Planned {
                     }
                 }
                 record.kept = false;
-                refuse_older(bundle, name, there)?;
                 false
             }
         };
@@ -214,24 +216,4 @@ fn is_map(text: &str) -> bool {
             _ => false,
         }
     })
-}
-
-/// An old bundle that is found again must not take the place of a renewal.
-fn refuse_older(bundle: &Bundle, name: &str, there: &Found) -> Result<(), Failure> {
-    if name != certificate_file(&bundle.host) {
-        return Ok(());
-    }
-    let there = std::str::from_utf8(&there.content)
-        .ok()
-        .and_then(|text| Certificate::from_pem(text).ok());
-    match (there, &bundle.certificate) {
-        (Some(there), Some(new)) if there.not_before() > new.not_before() => {
-            Err(Failure::new(format!(
-                "the certificate that {} has is newer than the one in the bundle; nothing was changed",
-                bundle.host
-            ))
-            .hint("this is an old bundle: `relayca bundle` makes one of today"))
-        }
-        _ => Ok(()),
-    }
 }

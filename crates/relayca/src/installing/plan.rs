@@ -6,6 +6,7 @@ use relayca_ca::Role;
 use relayca_postfix::config::{Config, Version};
 use zeroize::Zeroizing;
 
+use super::age::Allowed;
 use super::bundle::Bundle;
 use super::changes::{Change, Found, NewFile, found};
 use super::files::{self, ROOT};
@@ -50,7 +51,13 @@ pub fn record(place: &Place) -> Result<Option<(Record, Found)>, Failure> {
 }
 
 /// Thinks it out.
-pub fn plan(run: &Run, place: &Place, bundle: &Bundle, apply: bool) -> Result<Planned, Failure> {
+pub fn plan(
+    run: &Run,
+    place: &Place,
+    bundle: &Bundle,
+    apply: bool,
+    allowed: Allowed,
+) -> Result<Planned, Failure> {
     let (record, record_there) = match record(place)? {
         Some((record, there)) => (record, Some(there)),
         None => (Record::empty(), None),
@@ -65,7 +72,7 @@ pub fn plan(run: &Run, place: &Place, bundle: &Bundle, apply: bool) -> Result<Pl
         .iter()
         .filter(|one| one.host != bundle.host)
         .collect();
-    let files = files::plan(place, bundle, old, &others)?;
+    let files = files::plan(place, bundle, old, &others, allowed)?;
     planned.changes = files.changes;
     let mut installation = Installation {
         host: bundle.host.clone(),
