@@ -59,8 +59,10 @@ impl Place {
         }
         let top = root.as_deref().unwrap_or(Path::new("/"));
         let below = |path: &str| {
-            beneath(top, Path::new(path))
-                .map_err(|error| Failure::io("find", Path::new(path), &error))
+            beneath(top, Path::new(path)).map_err(|error| {
+                Failure::io("find", &top.join(path.trim_start_matches('/')), &error)
+                    .hint("install Postfix first, or name its directory: --config-directory DIR")
+            })
         };
         let config = below(&inside)?;
         if !config.is_dir() {
