@@ -172,3 +172,89 @@ fn a_key_that_was_made_on_the_host_must_be_for_root_alone() {
     system.uninstalls(&["--apply"]);
     same_bytes(&before, &stand(&system.root));
 }
+
+/// Of one text what the other has not, line by line and in order.
+fn gone(before: &[u8], after: &[u8]) -> Vec<String> {
+    let mut rest = after.split_inclusive(|byte| *byte == b'\n');
+    let mut gone = Vec::new();
+    for line in before.split_inclusive(|byte| *byte == b'\n') {
+        let mut ahead = rest.clone();
+        if ahead.any(|other| other == line || other == [line, b"\n"].concat()) {
+            rest = ahead;
+        } else {
+            gone.push(String::from_utf8_lossy(line).into_owned());
+        }
+    }
+    gone
+}
+
+#[test]
+fn whatever_people_write_into_main_cf_and_master_cf_stays_to_the_last_byte() {
+    let system = System::new();
+    let config = system.root.join("etc/postfix");
+    let (main, master) = (config.join("main.cf"), config.join("master.cf"));
+    let first = "myhostname = a.example.org\n";
+    let service = "smtp inet n - y - - smtpd\n";
+    for (main_text, master_text, lost) in [
+        ("", "", 0),
+        ("\n", "#\n\n", 0),
+        ("myhostname = a.example.org", "smtp inet n - y - - smtpd", 0),
+        (
+            "myhostname = a.example.org\r\nmydestination =\r\n  x\r\n# end\r\n",
+            "smtp inet n - y - - smtpd\r\n  -o a=b\r\n",
+            0,
+        ),
+        // Ours is set already, over several lines, with a comment between, and twice.
+        (
+            "default_transport = one\n# between\n  two\n\nmyhostname=x\ndefault_transport\t=\tthree:\n   four\n# end",
+            "# top\nsmtp inet n - y - - smtpd\n# between\n    -o { a = b\n  c }\n\n   # odd\nsmtp inet n - n - - smtpd\n",
+            4,
+        ),
+        (
+            "#default_transport = no\n  # indented\nfoo = ${bar:$baz}\n \nmynetworks = \u{e9}\n",
+            "relayca2 unix - - n - - smtp\nsmtp unix - - - - - smtp -o x=y -v\n",
+            0,
+        ),
+        (first, service, 0),
+    ] {
+        fs::write(&main, main_text).unwrap();
+        fs::write(&master, master_text).unwrap();
+        let before = stand(&system.root);
+        system.installs(&system.sealed(MAILHOST), &["--apply"]);
+        system.installs(&system.sealed(RELAY), &["--apply"]);
+        let (new_main, new_master) = (fs::read(&main).unwrap(), fs::read(&master).unwrap());
+        assert_eq!(
+            gone(main_text.as_bytes(), &new_main).len(),
+            lost,
+            "{main_text}"
+        );
+        assert_eq!(
+            gone(master_text.as_bytes(), &new_master),
+            Vec::<String>::new()
+        );
+        system.uninstalls(&[RELAY, "--apply"]);
+        system.uninstalls(&[MAILHOST, "--apply"]);
+        same_bytes(&before, &stand(&system.root));
+        // Where somebody wrote into them meanwhile, that stays, and all that was there before, but for the value's line breaks.
+        system.installs(&system.sealed(MAILHOST), &["--apply"]);
+        for file in [&main, &master] {
+            let mut text = fs::read(file).unwrap();
+            text.extend_from_slice(b"# later\n");
+            fs::write(file, text).unwrap();
+        }
+        system.uninstalls(&["--apply"]);
+        let (new_main, new_master) = (fs::read(&main).unwrap(), fs::read(&master).unwrap());
+        assert_eq!(
+            gone(main_text.as_bytes(), &new_main).len(),
+            lost,
+            "{main_text}"
+        );
+        assert_eq!(
+            gone(master_text.as_bytes(), &new_master),
+            Vec::<String>::new()
+        );
+        assert!(new_main.ends_with(b"# later\n") && new_master.ends_with(b"# later\n"));
+        assert!(!String::from_utf8_lossy(&new_main).contains("relayca:"));
+        assert!(!String::from_utf8_lossy(&new_master).contains("\nrelayca "));
+    }
+}

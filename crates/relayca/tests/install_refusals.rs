@@ -283,7 +283,9 @@ fn an_old_list_does_not_let_a_revoked_host_in_again() {
         "is of change 3 of the authority, and the one in the bundle older",
     );
     system.admin.done(&["revoke", "mailhost"]);
-    system.installs(&system.public(RELAY), &[]);
+    let public = system.public(RELAY);
+    let said = system.admin.run(&system.line(&public, &[])).done();
+    assert!(said.contains("unlisted  mailhost.example.org\n"), "{said}");
     assert!(!listed());
     system.refuses(
         &old,

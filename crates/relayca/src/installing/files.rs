@@ -3,6 +3,8 @@
 //! In: the bundle, what lies there, what an earlier installation wrote. Out: changes, and the record of them. It refuses to replace
 //! what is not relayca's.
 
+use std::collections::BTreeSet;
+
 use relayca_bundle::CHECKSUMS_NAME;
 use relayca_ca::Certificate;
 use relayca_postfix::{ACCESS_MAP, CLIENT_MAP, authority_file, certificate_file, key_file};
@@ -26,6 +28,10 @@ pub struct Planned {
     pub changes: Vec<Change>,
     /// For the record.
     pub files: Vec<File>,
+    /// Hosts that may relay from now on.
+    pub listed: Vec<String>,
+    /// Hosts that may relay no more.
+    pub unlisted: Vec<String>,
 }
 
 /// Thinks it out.
@@ -46,6 +52,13 @@ pub fn plan(
             (old, others),
             (&entry.name, &entry.content, entry.mode),
         )?;
+    }
+    let list = place.files.join(CLIENT_MAP);
+    if let Some(change) = planned.changes.iter().find(|change| change.path == list) {
+        let was = hosts(change.was.as_ref().map(|was| was.as_slice()));
+        let new = hosts(bundle.content(CLIENT_MAP));
+        planned.listed = new.difference(&was).cloned().collect();
+        planned.unlisted = was.difference(&new).cloned().collect();
     }
     if let (Some(map), None) = (bundle.content(CLIENT_MAP), bundle.content(ACCESS_MAP)) {
         // Nobody is bound to senders. A service that looks there since somebody was gets the same list.
@@ -125,6 +138,13 @@ impl Planned {
         self.files.push(record);
         Ok(())
     }
+}
+
+/// Who is in a list.
+fn hosts(list: Option<&[u8]>) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(list.unwrap_or_default());
+    let pairs = relayca_fingerprint::parse_text(&text).unwrap_or_default();
+    pairs.into_iter().map(|(_, host)| host).collect()
 }
 
 /// Two relays of one domain have one list; those of two domains cannot both have the file.

@@ -35,6 +35,10 @@ pub struct Planned {
     pub settings: Vec<String>,
     /// What somebody changed since and so stays.
     pub left: Vec<String>,
+    /// Hosts that may relay from now on.
+    pub listed: Vec<String>,
+    /// Hosts that may relay no more.
+    pub unlisted: Vec<String>,
     /// What to warn of.
     pub warnings: Vec<String>,
     /// main.cf and master.cf as they will be.
@@ -74,6 +78,7 @@ pub fn plan(
         .collect();
     let files = files::plan(place, bundle, old, &others, allowed)?;
     planned.changes = files.changes;
+    (planned.listed, planned.unlisted) = (files.listed, files.unlisted);
     let mut installation = Installation {
         host: bundle.host.clone(),
         domain: bundle.domain.clone(),

@@ -168,6 +168,14 @@ impl<'a> Report<'a> {
             run.printer.data(&printable(&diff(self.place, changes)))?;
         } else {
             let mut text = changes_text(changes, &self.planned.settings);
+            for (word, hosts) in [
+                ("listed", &self.planned.listed),
+                ("unlisted", &self.planned.unlisted),
+            ] {
+                for host in hosts {
+                    text.push_str(&format!("{word:<9} {host}\n"));
+                }
+            }
             for proof in &self.proofs {
                 for check in &proof.checks {
                     text.push_str(&format!(
@@ -315,6 +323,8 @@ impl<'a> Report<'a> {
             "applied": self.arguments.apply && !self.arguments.dry_run,
             "files": changes_json(self.place, &self.planned.changes),
             "settings": self.planned.settings,
+            "listed": self.planned.listed,
+            "unlisted": self.planned.unlisted,
             "left": self.planned.left,
             "warnings": self.planned.warnings,
             "diff": self.arguments.dry_run.then(|| diff(self.place, &self.planned.changes)),
