@@ -8,7 +8,7 @@ mod install_system;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-use authority::{Outcome, RELAYCA};
+use authority::{Outcome, RELAYCA, judge};
 use install_kit::{same, same_bytes, stand};
 use install_system::{MAILHOST, RELAY, System};
 
@@ -27,7 +27,70 @@ fn an_old_copy_that_was_left_for_a_person_to_look_at_never_takes_the_place_of_wh
         );
         fs::remove_file(left).unwrap();
     }
+    // A new one that never got to its place is of no use to anybody, and what it leads to is not touched.
+    let other = system.root.join("etc/other");
+    fs::write(&other, "mine\n").unwrap();
+    symlink(&other, config.join(".main.cf.relayca-new")).unwrap();
     system.installs(&system.sealed(MAILHOST), &["--apply"]);
+    assert_eq!(fs::read_to_string(&other).unwrap(), "mine\n");
+    assert!(!config.join(".main.cf.relayca-new").is_symlink());
+}
+
+#[test]
+fn what_lies_in_another_systems_tree_does_not_reach_out_of_it() {
+    let system = System::new();
+    let outside = system.admin.file("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("file"), "mine\n").unwrap();
+    let config = system.root.join("etc/postfix");
+    symlink(&outside, config.join("out")).unwrap();
+    // A journal that would have it removed, as if a killed run had made it.
+    let files = config.join("relayca");
+    fs::create_dir(&files).unwrap();
+    let digest = judge("sha256sum", &[outside.join("file").to_str().unwrap()]);
+    let journal = format!(
+        r#"{{"format":1,"made_directory":false,"removes_directory":false,"running":true,"lines":[{{"path":"/etc/postfix/out/file","was":null,"becomes":"{}"}}]}}"#,
+        digest.split(' ').next().unwrap()
+    );
+    let path = files.join(".journal");
+    fs::write(&path, journal).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    system.refuses(
+        &system.sealed(MAILHOST),
+        &["--apply"],
+        1,
+        "is not what relayca wrote",
+    );
+    assert!(outside.join("file").exists());
+    fs::remove_file(&path).unwrap();
+    fs::remove_dir(&files).unwrap();
+    // A record that would have postconf work on another configuration.
+    system.installs(&system.sealed(MAILHOST), &["--apply"]);
+    let victim = system.admin.file("victim");
+    fs::create_dir(&victim).unwrap();
+    fs::write(victim.join("main.cf"), "relayhost = x\n").unwrap();
+    let name = format!("-c{}", victim.display());
+    let record = files.join("installed.json");
+    let text = fs::read_to_string(&record).unwrap();
+    let changed = text.replacen(
+        "\"main\": [",
+        &format!("\"main\": [{{\"name\": \"{name}\", \"value\": \"y\", \"was\": null}}, {{\"name\": \"relayhost\", \"value\": \"y\", \"was\": null}},"),
+        1,
+    );
+    assert_ne!(changed, text);
+    fs::write(&record, changed).unwrap();
+    let main = fs::read_to_string(config.join("main.cf")).unwrap();
+    fs::write(
+        config.join("main.cf"),
+        format!("{main}{name} = y\nrelayhost = y\n"),
+    )
+    .unwrap();
+    let root = system.root.to_str().unwrap();
+    system.admin.run(&["uninstall", "--root", root, "--apply"]);
+    assert_eq!(
+        fs::read_to_string(victim.join("main.cf")).unwrap(),
+        "relayhost = x\n"
+    );
 }
 
 #[test]

@@ -144,6 +144,8 @@ impl Pending<'_> {
             refuse_interrupted()?;
             unchanged(change)?;
             if let Some(new) = &change.becomes {
+                // After a power cut one may be there, of which nothing tells any more.
+                remove_if_there(&beside(&change.path, NEW))?;
                 stage(&beside(&change.path, NEW), new)?;
             }
             if change.was.is_some() {
@@ -249,7 +251,7 @@ impl TakenBack {
 
 /// What an earlier run left is taken back or tidied up. Gives what is to be told of it.
 pub fn recover(place: &Place) -> Result<Option<String>, Failure> {
-    match journal::left(&place.files)? {
+    match left(place)? {
         Left::Nothing => journal::clear(&place.files).map(|()| None),
         Left::Finished(journal) => {
             tidy_up(place, &journal)?;
@@ -275,7 +277,24 @@ pub fn recover(place: &Place) -> Result<Option<String>, Failure> {
 
 /// Whether an earlier run left something.
 pub fn is_unfinished(place: &Place) -> Result<bool, Failure> {
-    Ok(journal::left(&place.files)? != Left::Nothing)
+    Ok(left(place)? != Left::Nothing)
+}
+
+/// The journal, if it is of files that are ours to change: that of another system may be anybody's, and lead out of its root.
+fn left(place: &Place) -> Result<Left, Failure> {
+    let left = journal::left(&place.files)?;
+    if let Left::Unfinished(journal) | Left::Finished(journal) = &left {
+        let ours = |path: &Path| {
+            path == place.main_cf
+                || path == place.master_cf
+                || path.parent() == Some(place.files.as_path())
+        };
+        let all = |line: &Line| ours(&place.outside(&line.path));
+        if !journal.lines.iter().all(all) {
+            return Err(journal::odd(&place.files.join(journal::JOURNAL)));
+        }
+    }
+    Ok(left)
 }
 
 /// Each file as it was. What was taken back already stays so: this may be stopped, and done again, until [`forget`].
@@ -363,10 +382,8 @@ fn alike(
 
 /// What an earlier run left for somebody to look at must not be taken for what was there before this one.
 fn refuse_left(changes: &[Change]) -> Result<(), Failure> {
-    let mut beside = changes
-        .iter()
-        .flat_map(|change| [OLD, NEW].map(|ending| beside(&change.path, ending)));
-    match beside.find(|path| path.symlink_metadata().is_ok()) {
+    let mut old = changes.iter().map(|change| beside(&change.path, OLD));
+    match old.find(|path| path.symlink_metadata().is_ok()) {
         None => Ok(()),
         Some(path) => Err(Failure::new(format!(
             "`{}` is there, which an earlier run left; nothing was changed",

@@ -88,7 +88,8 @@ impl Rehearsal {
         if arguments.is_empty() {
             return Ok(());
         }
-        let mut all = vec!["-c", self.directory.as_str(), flag];
+        // A name from a record must never be read as an option: `-c` would be another Postfix's.
+        let mut all = vec!["-c", self.directory.as_str(), flag, "--"];
         all.extend(arguments.iter().map(String::as_str));
         let what = format!("postconf {flag}");
         run("postconf", &all)?
