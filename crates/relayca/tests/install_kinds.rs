@@ -109,53 +109,33 @@ fn the_style_main_and_rsa_certificates() {
         edits: &[("style = \"transport\"", "style = \"main\"")],
         ..Plan::default()
     });
-    there_and_back(&hosts);
-    done(&hosts.install(RELAY, "--apply"));
-    done(&hosts.install_public(RELAY, "--apply"));
-    let said = done(&hosts.install(MAIL_HOST, "--apply"));
-    assert!(
-        said.contains("set       main.cf: smtp_tls_security_level = secure"),
-        "{said}"
-    );
+    let before = hosts.stands();
+    hosts.install_both();
+    hosts.mail_flows();
     let main = hosts.text(MAIL_HOST, "main.cf");
+    assert!(main.contains("smtp_tls_security_level = secure"), "{main}");
     // Postfix 3.7 does not know it.
     assert!(!main.contains("\ntls_required_enable"), "{main}");
-    // From one style to the other, and back: what the one set and the other does not goes.
-    let before = hosts.stands();
-    hosts
-        .admin
-        .edit("style = \"main\"", "style = \"transport\"")
-        .unwrap();
-    hosts.admin.done(&["bundle", "mailhost"]).unwrap();
-    done(&hosts.install_public(MAIL_HOST, "--apply"));
-    let main = hosts.text(MAIL_HOST, "main.cf");
-    assert!(main.contains("smtp_tls_security_level = may"), "{main}");
-    hosts.mail_flows();
-    hosts
-        .admin
-        .edit("style = \"transport\"", "style = \"main\"")
-        .unwrap();
-    hosts.admin.done(&["bundle", "mailhost"]).unwrap();
-    done(&hosts.install_public(MAIL_HOST, "--apply"));
-    for file in ["main.cf", "master.cf"] {
-        let file = PathBuf::from(file);
-        assert_eq!(
-            String::from_utf8_lossy(&before[1][&file].content),
-            String::from_utf8_lossy(&stand(&hosts.mail_host.config())[&file].content)
-        );
-    }
-    hosts.mail_flows();
+    let style = |from: &str, to: &str| {
+        let line = |style: &str| format!("style = \"{style}\"");
+        hosts.admin.edit(&line(from), &line(to)).unwrap();
+        hosts.admin.done(&["bundle", "mailhost"]).unwrap();
+    };
     // With the style that prints commands there is nothing to read.
-    hosts
-        .admin
-        .edit("style = \"main\"", "style = \"postconf\"")
-        .unwrap();
-    hosts.admin.done(&["bundle", "mailhost"]).unwrap();
+    style("main", "postconf");
     let said = failed(&hosts.install_public(MAIL_HOST, "--apply"), 1);
     assert!(
         said.contains("has no pieces of main.cf or master.cf"),
         "{said}"
     );
+    // From one style to the other: what the one set and the other does not goes back to what it was.
+    style("postconf", "transport");
+    done(&hosts.install_public(MAIL_HOST, "--apply"));
+    let main = hosts.text(MAIL_HOST, "main.cf");
+    assert!(main.contains("smtp_tls_security_level = may"), "{main}");
+    hosts.mail_flows();
+    done(&hosts.uninstall(MAIL_HOST, "--apply"));
+    same_bytes(&before[1], &stand(&hosts.mail_host.config()));
 }
 
 #[test]
@@ -189,7 +169,7 @@ fn a_host_that_is_bound_to_its_senders_and_then_to_none() {
         issue: &["--senders", "example.org"],
         ..Plan::default()
     });
-    there_and_back(&hosts);
+    let before = hosts.stands();
     hosts.install_both();
     hosts.mail_flows();
     let send = |from: &str| {
@@ -203,7 +183,7 @@ fn a_host_that_is_bound_to_its_senders_and_then_to_none() {
         .mail_host
         .wait_for_log("status=deferred", SOON)
         .unwrap();
-    let before = hosts.internet.count();
+    let sent = hosts.internet.count();
     // Bound no more: a bundle without the table, and the service goes by the list alone.
     let toml = hosts.admin.file("relayca.toml");
     let text = fs::read_to_string(&toml).unwrap();
@@ -217,7 +197,7 @@ fn a_host_that_is_bound_to_its_senders_and_then_to_none() {
     let said = done(&hosts.install_public(RELAY, "--apply"));
     assert!(said.contains("the probe holds"), "{said}");
     hosts.mail_host.flush().unwrap();
-    hosts.internet.wait_for(before + 1, SOON).unwrap();
+    hosts.internet.wait_for(sent + 1, SOON).unwrap();
     done(&hosts.uninstall(RELAY, "--apply"));
-    assert!(!hosts.relay.config().join("relayca").exists());
+    same_bytes(&before[0], &stand(&hosts.relay.config()));
 }
