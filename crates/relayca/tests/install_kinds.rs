@@ -5,7 +5,6 @@
 mod install_kit;
 
 use std::fs;
-use std::path::PathBuf;
 
 use install_kit::{Hosts, Plan, done, failed, same, same_bytes, stand};
 use xtask::lab::Setup;

@@ -27,7 +27,11 @@ pub fn refuse(place: &Place, bundle: &Bundle, allowed: Allowed) -> Result<(), Fa
     let there = text(place, &trust)?.and_then(|text| Certificate::all_from_pem(&text).ok());
     if let Some(there) = there.filter(|there| !there.is_empty()) {
         let known = |one: &Certificate| there.iter().any(|other| other.der() == one.der());
-        if !allowed.other_ca && !bundle.trust.iter().any(known) {
+        if !bundle.trust.iter().any(known) {
+            if allowed.other_ca {
+                // What is older, of two authorities, cannot be told.
+                return Ok(());
+            }
             return Err(Failure::new(format!(
                 "the CA in the bundle is another one than that of {} which is installed here; nothing was changed",
                 bundle.domain
