@@ -40,6 +40,26 @@ fn paths_that_lead_out_links_and_odd_modes_are_refused() {
     fs::create_dir(opened.join("relay_clientcerts")).unwrap();
     let tar = system.packed(&opened, false, &[]);
     system.refuses(&tar, &["--apply"], 1, "relay_clientcerts");
+    // The same name twice, and more than any bundle holds.
+    let opened = system.opened(RELAY);
+    let tar = system.packed(&opened, true, &["--hard-dereference", "relay_clientcerts"]);
+    system.refuses(
+        &tar,
+        &["--apply"],
+        1,
+        "`relay_clientcerts` is in the archive twice",
+    );
+    let map = fs::File::options()
+        .write(true)
+        .open(opened.join("relay_clientcerts"));
+    map.unwrap().set_len(17 << 20).unwrap();
+    let tar = system.packed(&opened, true, &[]);
+    system.refuses(
+        &tar,
+        &["--apply"],
+        1,
+        "`relay_clientcerts` is larger than 16 MiB",
+    );
     // Modes: a program, set-user-ID, a key for all.
     for (file, mode) in [
         ("INSTALL.txt", 0o755),
