@@ -275,3 +275,50 @@ fn ctrl_c_reaches_relayca_alone_and_everything_goes_back() {
     let open = || std::net::TcpStream::connect(("127.0.0.1", hosts.port.number())).is_ok();
     xtask::lab::wait_for("the service to go", xtask::main_job::SOON, || !open()).unwrap();
 }
+
+#[test]
+fn what_somebody_writes_meanwhile_is_kept_at_whatever_step() {
+    let hosts = Hosts::new();
+    let relay = &hosts.relay;
+    let before = stand(&relay.config());
+    let master_cf = relay.config().join("master.cf");
+    let text = || fs::read_to_string(&master_cf).unwrap();
+    let was = text();
+    let line = hosts.install_line(RELAY, &hosts.sealed(RELAY), "--apply");
+    let kept = relay.directory().join("kept").display().to_string();
+    relay
+        .paste(&format!("cp -p {} {kept}", master_cf.display()))
+        .unwrap();
+    let write = format!("echo '# meanwhile' >> {}", master_cf.display());
+    // When it is thought out: nothing is put in place.
+    let said = with_false(relay, "postfix", "status", &write, &line);
+    let told = failed(&said, 1);
+    assert!(
+        told.contains("master.cf` was changed by somebody meanwhile; everything is as it was"),
+        "{told}"
+    );
+    assert_eq!(text(), format!("{was}# meanwhile\n"));
+    relay
+        .paste(&format!("cp -p {kept} {}", master_cf.display()))
+        .unwrap();
+    same(&before, &stand(&relay.config()));
+    // When it is in place, and a later step fails: theirs stays, and it is told where the old one is.
+    let said = with_false(
+        relay,
+        "postfix",
+        "check",
+        &format!("{write}; exit 1"),
+        &line,
+    );
+    let told = failed(&said, 1);
+    assert!(
+        told.contains("master.cf` was changed by somebody meanwhile and stays"),
+        "{told}"
+    );
+    let old = relay.config().join(".master.cf.relayca-old");
+    assert_eq!(fs::read_to_string(&old).unwrap(), was);
+    assert!(text().ends_with("# meanwhile\n") && text().contains("relay_clientcerts"));
+    // Nobody is kept from going on, and the old one from being looked at.
+    done(&hosts.install(RELAY, "--apply"));
+    assert_eq!(fs::read_to_string(&old).unwrap(), was);
+}
