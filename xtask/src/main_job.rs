@@ -78,6 +78,12 @@ impl Admin {
         })
     }
 
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The temporary place.
     #[must_use]
     pub fn place(&self) -> &Path {

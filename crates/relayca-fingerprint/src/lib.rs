@@ -11,5 +11,5 @@ mod parse;
 
 pub use digest::{Digest, Fingerprint, fingerprint};
 pub use error::{LineProblem, MapError};
-pub use map::{Entry, EntryKind, FingerprintMap, Listed, Pin};
+pub use map::{Entry, EntryKind, FingerprintMap, Listed, Pin, progress};
 pub use parse::parse_text;

@@ -122,6 +122,26 @@ pub struct FingerprintMap {
     digest: Digest,
     pin: Pin,
     entries: Vec<Entry>,
+    progress: Option<u64>,
+}
+
+/// Around the number in the line of [`FingerprintMap::with_progress`].
+const PROGRESS: (&str, &str) = (
+    "# As of change ",
+    " of the authority: a list with a lower number is an older one.",
+);
+
+/// How far the authority's history had gone when this text was made; `None` where the text does not say.
+#[must_use]
+pub fn progress(text: &str) -> Option<u64> {
+    text.lines()
+        .take_while(|line| line.starts_with('#'))
+        .find_map(|line| {
+            line.strip_prefix(PROGRESS.0)?
+                .strip_suffix(PROGRESS.1)?
+                .parse()
+                .ok()
+        })
 }
 
 impl Serialize for FingerprintMap {
@@ -189,7 +209,15 @@ impl FingerprintMap {
             digest,
             pin,
             entries,
+            progress: None,
         })
+    }
+
+    /// Says in the text how far the authority's history had gone, so that an older list is not taken for a newer one.
+    #[must_use]
+    pub fn with_progress(mut self, progress: u64) -> Self {
+        self.progress = Some(progress);
+        self
     }
 
     /// Gives the entries, in the order of the map.
@@ -235,6 +263,9 @@ impl FingerprintMap {
              # Needs smtpd_tls_fingerprint_digest = {digest}. {after}\n",
             digest = self.digest,
         );
+        if let Some(progress) = self.progress {
+            let _ = writeln!(text, "{}{progress}{}", PROGRESS.0, PROGRESS.1);
+        }
         for Entry {
             fingerprint,
             host,

@@ -51,6 +51,13 @@ pub trait Records {
     /// If the store cannot be read, or `valid_at` is no time.
     fn certificates(&self, filter: &Filter) -> Result<Vec<CertificateRecord>, InventoryError>;
 
+    /// How far the history has gone: a number that rises with every certificate that is issued, and with every one that is revoked
+    /// or retired.
+    ///
+    /// # Errors
+    /// Only if the store cannot be read.
+    fn progress(&self) -> Result<u64, InventoryError>;
+
     /// Gives the newest `limit` events, newest first.
     ///
     /// # Errors

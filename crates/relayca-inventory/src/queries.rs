@@ -91,6 +91,14 @@ pub(crate) fn certificates(
         .collect()
 }
 
+pub(crate) fn progress(connection: &Connection) -> Result<u64> {
+    // Nothing is ever deleted, and states only go forward.
+    connection
+        .prepare_cached("SELECT COUNT(*) + COALESCE(SUM(state <> 'live'), 0) FROM certificates")?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
+}
+
 pub(crate) fn events(connection: &Connection, limit: usize) -> Result<Vec<Event>> {
     connection
         .prepare_cached(

@@ -40,6 +40,10 @@ impl<S: Source> Records for S {
         self.ask(|connection| queries::certificates(connection, filter))
     }
 
+    fn progress(&self) -> Result<u64, InventoryError> {
+        self.ask(queries::progress)
+    }
+
     fn events(&self, limit: usize) -> Result<Vec<Event>, InventoryError> {
         self.ask(|connection| queries::events(connection, limit))
     }

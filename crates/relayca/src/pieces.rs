@@ -89,7 +89,8 @@ pub fn map_now(
     inventory: &(impl Records + ?Sized),
     now: OffsetDateTime,
 ) -> Result<FingerprintMap, Failure> {
-    map_of(&listed(inventory, now)?, settings.digest, settings.pin)
+    let map = map_of(&listed(inventory, now)?, settings.digest, settings.pin)?;
+    Ok(map.with_progress(inventory.progress()?))
 }
 
 /// relay_clientcerts of these certificates.
@@ -343,6 +344,12 @@ fn install_text(settings: &Settings, host: &HostName, snippet: &Snippet) -> Stri
     } else {
         ""
     };
+    let install = if shown.is_empty() {
+        String::new()
+    } else {
+        "\nWith relayca here as well, all of it is done by: relayca install BUNDLE --apply\n"
+            .to_owned()
+    };
     let shown = match shown.as_slice() {
         [] => String::new(),
         files => format!(
@@ -355,7 +362,7 @@ fn install_text(settings: &Settings, host: &HostName, snippet: &Snippet) -> Stri
 relayca: the files of {host}
 
 As root on {host}; age, tar and Postfix are all that is needed.
-
+{install}
 1. These files belong in {directory}/relayca, for root alone. From a sealed
    bundle (*.tar.age; age asks for its passphrase, or takes with -i the key that
    it was sealed to) or from a public one (*.public.tar):

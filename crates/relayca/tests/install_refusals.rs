@@ -4,120 +4,14 @@
 
 mod authority;
 mod install_kit;
+mod install_system;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
 
-use authority::{Admin, judge};
+use authority::judge;
 use install_kit::{same, stand};
-
-const RELAY: &str = "relayhost.example.org";
-const MAILHOST: &str = "mailhost.example.org";
-
-/// A tree of another system, with bundles that the admin's own key opens.
-struct System {
-    admin: Admin,
-    root: PathBuf,
-}
-
-impl System {
-    fn new() -> Self {
-        let admin = Admin::new();
-        let recipient = admin.recipient().to_owned();
-        admin.init(&["--seal-to", &recipient]);
-        admin.done(&["issue", "mailhost", "--seal-to", &recipient]);
-        let root = admin.file("system");
-        fs::create_dir_all(root.join("etc/postfix")).unwrap();
-        fs::write(
-            root.join("etc/postfix/main.cf"),
-            "myhostname = a.example.org\n",
-        )
-        .unwrap();
-        fs::write(
-            root.join("etc/postfix/master.cf"),
-            "smtp inet n - y - - smtpd\n",
-        )
-        .unwrap();
-        Self { admin, root }
-    }
-
-    fn sealed(&self, host: &str) -> String {
-        let path = self.admin.part(&format!("bundles/{host}.tar.age"));
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn public(&self, host: &str) -> String {
-        let path = self.admin.part(&format!("bundles/{host}.public.tar"));
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn line<'a>(&'a self, bundle: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        let mut line = vec!["install", bundle, "-i", "key.txt", "--root"];
-        line.push(self.root.to_str().unwrap());
-        line.extend(more);
-        line
-    }
-
-    /// Refuses with `code` and these words, and nothing changes, nor does it in a dry run.
-    #[track_caller]
-    fn refuses(&self, bundle: &str, more: &[&str], code: i32, words: &str) {
-        let before = stand(&self.root);
-        let said = self.admin.run(&self.line(bundle, more)).refused(code);
-        assert!(said.contains(words), "{said}");
-        same(&before, &stand(&self.root));
-    }
-
-    #[track_caller]
-    fn installs(&self, bundle: &str, more: &[&str]) -> String {
-        let outcome = self.admin.run(&self.line(bundle, more));
-        let said = outcome.stderr.clone();
-        outcome.done();
-        said
-    }
-
-    /// The bundle's files in a directory of their own, to be spoiled.
-    fn opened(&self, host: &str) -> PathBuf {
-        let place = self.admin.file("opened");
-        let _ = fs::remove_dir_all(&place);
-        let place_name = place.to_str().unwrap();
-        self.admin.done(&[
-            "open",
-            &self.sealed(host),
-            "-i",
-            "key.txt",
-            "-C",
-            place_name,
-        ]);
-        place
-    }
-
-    /// Packs a directory by stock tar; `sums` are made anew before.
-    fn packed(&self, directory: &Path, sums: bool, arguments: &[&str]) -> String {
-        if sums {
-            judge(
-                "sh",
-                &[
-                    "-c",
-                    "cd \"$0\" && rm -f SHA256SUMS && sha256sum * > SHA256SUMS",
-                    directory.to_str().unwrap(),
-                ],
-            );
-        }
-        let tar = self.admin.name("spoiled.tar");
-        let mut all = vec!["-C", directory.to_str().unwrap(), "-cf", &tar];
-        all.extend(["--format=gnu", "--owner=root", "--group=root"]);
-        all.extend(arguments);
-        let mut names: Vec<String> = fs::read_dir(directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        all.extend(names.iter().map(String::as_str));
-        judge("tar", &all);
-        tar
-    }
-}
+use install_system::{MAILHOST, RELAY, System};
 
 #[test]
 fn paths_that_lead_out_links_and_odd_modes_are_refused() {
@@ -146,6 +40,26 @@ fn paths_that_lead_out_links_and_odd_modes_are_refused() {
     fs::create_dir(opened.join("relay_clientcerts")).unwrap();
     let tar = system.packed(&opened, false, &[]);
     system.refuses(&tar, &["--apply"], 1, "relay_clientcerts");
+    // The same name twice, and more than any bundle holds.
+    let opened = system.opened(RELAY);
+    let tar = system.packed(&opened, true, &["--hard-dereference", "relay_clientcerts"]);
+    system.refuses(
+        &tar,
+        &["--apply"],
+        1,
+        "`relay_clientcerts` is in the archive twice",
+    );
+    let map = fs::File::options()
+        .write(true)
+        .open(opened.join("relay_clientcerts"));
+    map.unwrap().set_len(17 << 20).unwrap();
+    let tar = system.packed(&opened, true, &[]);
+    system.refuses(
+        &tar,
+        &["--apply"],
+        1,
+        "`relay_clientcerts` is larger than 16 MiB",
+    );
     // Modes: a program, set-user-ID, a key for all.
     for (file, mode) in [
         ("INSTALL.txt", 0o755),
@@ -364,4 +278,87 @@ fn others_than_root_are_told_so_and_may_look() {
     let said = authority::Outcome::of(&mut system.admin.as_nobody(&line)).refused(1);
     assert!(said.contains("must run as root"), "{said}");
     same(&before, &stand(&system.root));
+}
+
+#[test]
+fn an_old_list_does_not_let_a_revoked_host_in_again() {
+    let system = System::new();
+    let list = system.root.join("etc/postfix/relayca/relay_clientcerts");
+    let listed = || {
+        std::fs::read_to_string(&list)
+            .unwrap()
+            .contains(" mailhost")
+    };
+    let old = system
+        .admin
+        .write("old.public.tar", fs::read(system.public(RELAY)).unwrap());
+    system.installs(&system.sealed(RELAY), &[]);
+    system.installs(&old, &[]);
+    assert!(listed());
+    // The sealed one of the beginning, which may still lie about, knows no mail host.
+    system.refuses(
+        &system.sealed(RELAY),
+        &[],
+        1,
+        "is of change 3 of the authority, and the one in the bundle older",
+    );
+    system.admin.done(&["revoke", "mailhost"]);
+    let public = system.public(RELAY);
+    let said = system.admin.run(&system.line(&public, &[])).done();
+    assert!(said.contains("unlisted  mailhost.example.org\n"), "{said}");
+    assert!(!listed());
+    system.refuses(
+        &old,
+        &[],
+        1,
+        "is of change 4 of the authority, and the one in the bundle of change 3",
+    );
+    // Today's once more, and the old one by one's own will.
+    assert!(
+        system
+            .installs(&system.public(RELAY), &[])
+            .contains("nothing to do")
+    );
+    system.installs(&old, &["--older"]);
+    assert!(listed());
+}
+
+#[test]
+fn the_bundle_of_another_authority_of_the_same_domain_is_refused() {
+    let (system, anew) = (System::new(), System::new());
+    // It has come less far: what is older cannot be told of two.
+    system.admin.done(&["issue", "a", "b", "c"]);
+    for host in [RELAY, MAILHOST] {
+        system.installs(&system.sealed(host), &["--apply"]);
+        if host == RELAY {
+            system.installs(&system.public(host), &["--apply"]);
+        }
+        let other = system
+            .admin
+            .write("anew.tar.age", fs::read(anew.sealed(host)).unwrap());
+        fs::copy(anew.admin.file("key.txt"), system.admin.file("anew.txt")).unwrap();
+        let opens = ["-i", "anew.txt", "--apply"];
+        system.refuses(&other, &opens, 1, "is another one than that of example.org");
+        let mut all = opens.to_vec();
+        all.push("--other-ca");
+        let said = system.installs(&other, &all);
+        assert!(said.contains(&format!("{host} updated")), "{said}");
+        system.uninstalls(&[host, "--apply"]);
+    }
+}
+
+#[test]
+fn a_bundle_of_before_a_new_ca_is_refused_after_it() {
+    let system = System::new();
+    let old = system.sealed(MAILHOST);
+    system.installs(&old, &["--apply"]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    system.admin.done(&["rollover", "prepare", "-i", "key.txt"]);
+    system.installs(&system.public(MAILHOST), &["--apply"]);
+    system.refuses(
+        &old,
+        &["--apply"],
+        1,
+        "the CA certificates that are here are newer",
+    );
 }

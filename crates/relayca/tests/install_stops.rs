@@ -225,13 +225,14 @@ fn uninstall_is_killed_and_either_command_goes_on() {
 #[test]
 fn an_update_is_killed_and_goes_through_the_next_time() {
     let system = System::new();
+    let before = system.stand();
     system.run(&system.install()).done();
     system.admin.done(&["issue", "mailhost"]);
     system.remember();
     system.run(&system.update()).done();
     let updated = system.stand();
     killed(&system, &system.update(), &system.update(), &[&updated]);
-    system.run(&system.uninstall()).done();
+    killed(&system, &system.update(), &system.uninstall(), &[&before]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use install_kit::{Hosts, RELAYCA, done, failed, same, same_bytes, stand};
+use install_kit::{Hosts, Plan, RELAYCA, done, failed, same, same_bytes, stand};
 use xtask::lab::{Instance, Setup, paste};
 use xtask::main_job::{MAIL_HOST, RELAY};
 
@@ -110,11 +110,10 @@ fn a_block_that_was_pasted_long_ago_is_brought_up_to_date_and_comes_back() {
 
 #[test]
 fn foreign_settings_and_comments_stay_byte_for_byte() {
-    let hosts = Hosts::of(
-        Setup::new(RELAY),
-        Setup::new(MAIL_HOST).set("default_transport", "smtp"),
-        &[],
-    );
+    let hosts = Hosts::of(Plan {
+        mail_host: Setup::new(MAIL_HOST).set("default_transport", "smtp"),
+        ..Plan::default()
+    });
     let mail_host = &hosts.mail_host;
     // As people write: odd blanks, comments within a value, lines that go on, and no end of the last line.
     let odd = "\n#  default_transport = in a comment\nmydestination =\n    $myhostname,\n# between\n\tlocalhost\n\n  # indented\nrelay_domains=   \nsmtp_helo_name   = a.example.org\nlocal_recipient_maps =";

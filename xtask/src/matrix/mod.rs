@@ -3,6 +3,7 @@
 //! Enters: names of Debian suites. Leaves: which ways of setting up a pair hold on which versions, as a table, kept in
 //! docs/COMPATIBILITY.md after a full run. Refuses to know how a scenario is played.
 
+mod installed;
 mod scenario;
 
 use std::collections::BTreeMap;

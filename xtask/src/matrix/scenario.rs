@@ -26,6 +26,17 @@ pub enum Change {
     Tls(&'static str),
     /// Keys of this type, the CA's too.
     Key(&'static str),
+    /// Nothing is pasted: `relayca install` does it, run there or with `--root` from outside.
+    Installed(From),
+}
+
+/// Where `relayca install` runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// On the host.
+    Inside,
+    /// On another system that has the host's files.
+    Outside,
 }
 
 impl Change {
@@ -44,10 +55,17 @@ impl Change {
         Change::Key("rsa2048"),
         Change::Key("rsa3072"),
         Change::Key("rsa4096"),
+        Change::Installed(From::Inside),
+        Change::Installed(From::Outside),
     ];
 
     /// Those that find most, for every change of the source.
-    pub const FEW: &[Change] = &[Change::Chroot, Change::Style("main"), Change::Cache];
+    pub const FEW: &[Change] = &[
+        Change::Chroot,
+        Change::Style("main"),
+        Change::Cache,
+        Change::Installed(From::Inside),
+    ];
 
     /// The map types.
     pub const MAPS: &[&str] = &["hash", "btree", "lmdb", "cdb", "texthash", "inline"];
@@ -63,6 +81,8 @@ impl Change {
             Self::Cache => "a session cache in main.cf".into(),
             Self::Tls(version) => format!("only {version}"),
             Self::Key(kind) => format!("{kind} keys"),
+            Self::Installed(From::Inside) => "`relayca install --apply`, then `uninstall`".into(),
+            Self::Installed(From::Outside) => "the same with `--root` from outside".into(),
         }
     }
 }
@@ -82,6 +102,9 @@ pub fn map_types(tree: &Tree) -> Result<Vec<String>> {
 /// # Errors
 /// What did not hold.
 pub fn holds(admin: Admin, relay: &Tree, mail_host: &Tree, change: &Change) -> Result<()> {
+    if let Change::Installed(from) = change {
+        return super::installed::holds(admin, relay, mail_host, *from);
+    }
     let mut setup = Setup::new(RELAY).tree(relay.clone());
     if let Change::Map(kind @ ("hash" | "btree" | "lmdb" | "cdb")) = change {
         setup = setup.set("default_database_type", kind);
@@ -168,7 +191,7 @@ fn afterwards(pair: &Pair, change: &Change) -> Result<()> {
 }
 
 /// The relay refuses whom it must: the closedness matrix.
-fn closed(pair: &Pair) -> Result<()> {
+pub(super) fn closed(pair: &Pair) -> Result<()> {
     let at = format!("127.0.0.1:{}", pair.port.number());
     let said = pair.admin.run(&[
         "probe",

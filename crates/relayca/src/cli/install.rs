@@ -9,10 +9,11 @@ use clap::Args;
 /// `relayca install`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Run it as root on the host; no authority is needed. The bundle is opened by the host's SSH key
-(/etc/ssh/ssh_host_ed25519_key, then _rsa_key), by -i, or by its passphrase. Without --apply only files are put into
-CONFIG/relayca. With it Postfix is told too: postconf, postmap, postfix check, reload, then the proof by a probe. If
-anything fails, all is as it was. A second run finds nothing to do; a newer bundle is an update.
+Run it as root on the host; no authority is needed. The bundle is opened by the host's SSH key (/etc/ssh/ssh_host_ed25519_key, \
+then _rsa_key), by -i, or by its passphrase.
+
+Without --apply only files are put into CONFIG/relayca. With it Postfix is told too: postconf, postmap, postfix check, reload, \
+then the proof by a probe. If anything fails, all is as it was. A second run finds nothing to do; a newer bundle is an update.
 
 Examples:
   relayca install mailhost.example.org.tar.age --apply --dry-run
@@ -32,6 +33,12 @@ pub struct Install {
     /// Leave out the proof by a probe
     #[arg(long, requires = "apply")]
     pub no_probe: bool,
+    /// Take a bundle that is older than what is installed, as after a `relayca restore`
+    #[arg(long)]
+    pub older: bool,
+    /// Take a bundle of another CA than the installed one: the authority was made anew, or a rollover was missed here
+    #[arg(long)]
+    pub other_ca: bool,
     /// The root of another system (an image, a chroot): nothing is reloaded or probed there
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
@@ -43,8 +50,7 @@ pub struct Install {
 /// `relayca uninstall`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Settings that still have our value get the old one back, or go; files of ours go. What somebody changed since is
-named and stays.
+Settings that still have our value get the old one back, or go; files of ours go. What somebody changed since is named and stays.
 
 Examples:
   relayca uninstall --apply --dry-run

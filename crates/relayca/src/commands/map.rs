@@ -1,6 +1,7 @@
 //! `relayca map`: relay_clientcerts, who may relay.
 
 use relayca_fingerprint::{Digest, FingerprintMap};
+use relayca_inventory::Records;
 
 use crate::cli::{Map, MapFormat};
 use crate::failure::Failure;
@@ -19,8 +20,9 @@ pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
         .map_or(Ok(settings.digest), word)?;
     let pin = arguments.pin.as_deref().map_or(Ok(settings.pin), word)?;
     warn_of_weak(run, digest);
-    let listed = pieces::listed(&home.inventory_read_only()?, run.now)?;
-    let map = pieces::map_of(&listed, digest, pin)?;
+    let inventory = home.inventory_read_only()?;
+    let listed = pieces::listed(&inventory, run.now)?;
+    let map = pieces::map_of(&listed, digest, pin)?.with_progress(inventory.progress()?);
     let format = if run.printer.json {
         MapFormat::Json
     } else {

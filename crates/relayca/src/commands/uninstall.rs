@@ -1,11 +1,10 @@
 //! `relayca uninstall`: what `install` did, taken back.
 
+use relayca_ca::Role;
 use serde_json::json;
 
-use super::install::{
-    changes_json, changes_text, diff, recover, refuse_others_than_root, refuse_unfinished,
-    tell_interrupted,
-};
+use super::install::report::{changes_json, changes_text, diff};
+use super::install::{recover, refuse_others_than_root, refuse_unfinished, tell_interrupted};
 use crate::cli::Uninstall;
 use crate::failure::Failure;
 use crate::installing::changes::{self, found};
@@ -184,6 +183,10 @@ fn print(
             .note("Postfix was checked; it does not run and was not started"),
         None if place.root.is_some() => run.printer.note("nothing was checked or reloaded there"),
         None => {}
+    }
+    if host.role == Role::MailHost.to_string() && !planned.settings.is_empty() {
+        run.printer
+            .note("mail leaves as main.cf says now, and no longer through the relay");
     }
     run.printer.note(&format!(
         "its certificate still holds; if the host is gone for good, where the authority is: relayca revoke {}",

@@ -224,6 +224,16 @@ impl Bundle {
             None => {
                 there = found(&path)?;
                 match &there {
+                    Some(found) if found.mode & 0o077 != 0 || found.owner.0 != 0 => {
+                        return Err(Failure::new(format!(
+                            "`{}` can be read by others than root; nothing was changed",
+                            path.display()
+                        ))
+                        .hint(format!(
+                            "chown root:root {0} && chmod 600 {0}; if others may have read it, get a new key: `relayca renew --rekey`",
+                            crate::steps::quoted(&path)
+                        )));
+                    }
                     Some(found) => found.content.as_slice(),
                     None if self.certificate.is_none() => return Ok(None),
                     None => {

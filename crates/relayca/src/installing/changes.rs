@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -105,6 +105,7 @@ pub fn carry_out<'a>(
     running: bool,
     removes_directory: bool,
 ) -> Result<Pending<'a>, Failure> {
+    refuse_left(changes)?;
     let made_directory = make_directory(&place.files)?;
     let lines = changes
         .iter()
@@ -143,6 +144,8 @@ impl Pending<'_> {
             refuse_interrupted()?;
             unchanged(change)?;
             if let Some(new) = &change.becomes {
+                // After a power cut one may be there, of which nothing tells any more.
+                remove_if_there(&beside(&change.path, NEW))?;
                 stage(&beside(&change.path, NEW), new)?;
             }
             if change.was.is_some() {
@@ -162,7 +165,7 @@ impl Pending<'_> {
             } else {
                 fs::remove_file(&change.path)
             };
-            placed.map_err(|error| Failure::io("put in place", &change.path, &error))?;
+            placed.map_err(|error| not_replaced(&change.path, &error))?;
         }
         directories.iter().try_for_each(|path| journal::flush(path))
     }
@@ -184,17 +187,21 @@ impl Pending<'_> {
         let interrupted = crate::process::interrupted();
         let placed = self.placed;
         let back = take_back(self.place, &self.journal).and_then(|back| {
-            if placed && self.journal.running {
-                postfix::run_again(&self.place.inside)?;
-            }
-            Ok(back)
+            // Told before the journal goes: should this be killed meanwhile, the next run tells it.
+            let told = (placed && self.journal.running)
+                .then(|| postfix::run_again(&self.place.inside))
+                .transpose();
+            forget(self.place, &self.journal)?;
+            Ok((back, told))
         });
-        let told = match back {
-            Ok(back) if back.left.is_empty() => "everything is as it was".to_owned(),
-            Ok(back) => back.told(),
-            Err(second) => format!(
-                "and not everything could be taken back: {}; run it again to finish that",
-                second.message
+        let (told, hint) = match back {
+            Ok((back, told)) => (
+                with_postfix(back.told("everything is as it was"), told.err()),
+                failure.hint,
+            ),
+            Err(second) => (
+                format!("and not everything could be taken back: {}", second.message),
+                Some("remove the cause and run it again: it takes back the rest first".to_owned()),
             ),
         };
         let message = if interrupted {
@@ -202,13 +209,31 @@ impl Pending<'_> {
         } else {
             format!("{}; {told}", failure.message)
         };
-        Failure { message, ..failure }
+        Failure {
+            message,
+            hint,
+            code: failure.code,
+        }
+    }
+}
+
+/// What is told where Postfix could not be.
+fn with_postfix(told: String, failure: Option<Failure>) -> String {
+    match failure {
+        None => told,
+        Some(failure) => format!(
+            "{told}, but Postfix does not know it: {}; run `postfix reload`, or `postfix start`",
+            failure.message
+        ),
     }
 }
 
 impl TakenBack {
-    /// In words.
-    pub fn told(&self) -> String {
+    /// In words; `all` where nothing was left.
+    pub fn told(&self, all: &str) -> String {
+        if self.left.is_empty() {
+            return all.to_owned();
+        }
         let each: Vec<String> = self
             .left
             .iter()
@@ -226,7 +251,7 @@ impl TakenBack {
 
 /// What an earlier run left is taken back or tidied up. Gives what is to be told of it.
 pub fn recover(place: &Place) -> Result<Option<String>, Failure> {
-    match journal::left(&place.files)? {
+    match left(place)? {
         Left::Nothing => journal::clear(&place.files).map(|()| None),
         Left::Finished(journal) => {
             tidy_up(place, &journal)?;
@@ -236,13 +261,15 @@ pub fn recover(place: &Place) -> Result<Option<String>, Failure> {
         }
         Left::Unfinished(journal) => {
             let back = take_back(place, &journal)?;
-            if journal.running && place.root.is_none() {
-                postfix::run_again(&place.inside)?;
-            }
-            let mut told = "an earlier run was stopped in the middle: it was taken back".to_owned();
+            let told = (journal.running && place.root.is_none())
+                .then(|| postfix::run_again(&place.inside))
+                .transpose();
+            forget(place, &journal)?;
+            let mut all = "an earlier run was stopped in the middle: it was taken back".to_owned();
             if !back.left.is_empty() {
-                told.push_str(&format!("; {}", back.told()));
+                all = format!("{all}; {}", back.told(""));
             }
+            let told = with_postfix(all, told.err());
             Ok(Some(told))
         }
     }
@@ -250,10 +277,27 @@ pub fn recover(place: &Place) -> Result<Option<String>, Failure> {
 
 /// Whether an earlier run left something.
 pub fn is_unfinished(place: &Place) -> Result<bool, Failure> {
-    Ok(journal::left(&place.files)? != Left::Nothing)
+    Ok(left(place)? != Left::Nothing)
 }
 
-/// Each file as it was. What was taken back already stays so: this may be stopped, and done again.
+/// The journal, if it is of files that are ours to change: that of another system may be anybody's, and lead out of its root.
+fn left(place: &Place) -> Result<Left, Failure> {
+    let left = journal::left(&place.files)?;
+    if let Left::Unfinished(journal) | Left::Finished(journal) = &left {
+        let ours = |path: &Path| {
+            path == place.main_cf
+                || path == place.master_cf
+                || path.parent() == Some(place.files.as_path())
+        };
+        let all = |line: &Line| ours(&place.outside(&line.path));
+        if !journal.lines.iter().all(all) {
+            return Err(journal::odd(&place.files.join(journal::JOURNAL)));
+        }
+    }
+    Ok(left)
+}
+
+/// Each file as it was. What was taken back already stays so: this may be stopped, and done again, until [`forget`].
 fn take_back(place: &Place, journal: &Journal) -> Result<TakenBack, Failure> {
     let mut back = TakenBack::default();
     for line in journal.lines.iter().rev() {
@@ -277,11 +321,16 @@ fn take_back(place: &Place, journal: &Journal) -> Result<TakenBack, Failure> {
         }
         journal::flush(above(&path))?;
     }
+    Ok(back)
+}
+
+/// Nothing is left to take back.
+fn forget(place: &Place, journal: &Journal) -> Result<(), Failure> {
     journal::remove(&place.files)?;
     if journal.made_directory {
         let _ = fs::remove_dir(&place.files);
     }
-    Ok(back)
+    Ok(())
 }
 
 /// Takes away the second names, then the journal.
@@ -300,15 +349,59 @@ fn tidy_up(place: &Place, journal: &Journal) -> Result<(), Failure> {
 
 /// The old file under its own name again.
 fn restore(old: &Path, path: &Path) -> Result<(), Failure> {
-    let same = match (old.symlink_metadata(), path.symlink_metadata()) {
-        (Ok(one), Ok(other)) => one.ino() == other.ino() && one.dev() == other.dev(),
+    let untouched = match (old.symlink_metadata(), path.symlink_metadata()) {
+        // Of two names of one file rename(2) removes neither; and what the old one is a copy of may be impossible to replace.
+        (Ok(one), Ok(other)) => {
+            (one.ino(), one.dev()) == (other.ino(), other.dev()) || alike(old, &one, path, &other)?
+        }
         _ => false,
     };
-    // Of two names of one file rename(2) removes neither.
-    if same {
+    if untouched {
         remove_if_there(old)
     } else {
         fs::rename(old, path).map_err(|error| Failure::io("put back", path, &error))
+    }
+}
+
+/// Whether nothing tells the two apart.
+fn alike(
+    old: &Path,
+    one: &fs::Metadata,
+    path: &Path,
+    other: &fs::Metadata,
+) -> Result<bool, Failure> {
+    let all = |file: &fs::Metadata| {
+        (
+            file.mode(),
+            (file.uid(), file.gid()),
+            (file.mtime(), file.mtime_nsec()),
+        )
+    };
+    Ok(all(one) == all(other) && *disk::read(old, LONGEST)? == *disk::read(path, LONGEST)?)
+}
+
+/// What an earlier run left for somebody to look at must not be taken for what was there before this one.
+fn refuse_left(changes: &[Change]) -> Result<(), Failure> {
+    let mut old = changes.iter().map(|change| beside(&change.path, OLD));
+    match old.find(|path| path.symlink_metadata().is_ok()) {
+        None => Ok(()),
+        Some(path) => Err(Failure::new(format!(
+            "`{}` is there, which an earlier run left; nothing was changed",
+            path.display()
+        ))
+        .hint(
+            "it is what the file beside it was before that run: compare the two, and move it away",
+        )),
+    }
+}
+
+fn not_replaced(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::io("put in place", path, error);
+    match error.kind() {
+        io::ErrorKind::ResourceBusy | io::ErrorKind::PermissionDenied => failure.hint(
+            "it is mounted over another (a container), or immutable (lsattr): let it be replaced, and run it again",
+        ),
+        _ => failure,
     }
 }
 
@@ -343,7 +436,7 @@ fn stage(path: &Path, new: &NewFile) -> Result<(), Failure> {
     let (user, group) = new.owner;
     let now = file.metadata().map_err(failed)?;
     if (now.uid(), now.gid()) != new.owner {
-        chown(path, Some(user), Some(group)).map_err(failed)?;
+        fchown(&file, Some(user), Some(group)).map_err(failed)?;
     }
     file.set_permissions(fs::Permissions::from_mode(new.mode))
         .and_then(|()| file.sync_all())

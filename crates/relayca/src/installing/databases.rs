@@ -11,6 +11,9 @@ use super::programs::run;
 use super::rehearsal::Scratch;
 use crate::failure::Failure;
 
+/// How the names of databases end, by their types (postmap(1)).
+pub const ENDINGS: [&str; 5] = ["db", "lmdb", "cdb", "dir", "pag"];
+
 /// The type that this Postfix prefers, which is what `${default_database_type}` in the settings stands for.
 pub fn kind(config: &str) -> Result<String, Failure> {
     let ran = run(

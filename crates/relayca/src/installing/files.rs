@@ -1,13 +1,16 @@
 //! The files of a bundle, as they go into CONFIG/relayca.
 //!
 //! In: the bundle, what lies there, what an earlier installation wrote. Out: changes, and the record of them. It refuses to replace
-//! what is not relayca's, and a newer certificate by an older one.
+//! what is not relayca's.
+
+use std::collections::BTreeSet;
 
 use relayca_bundle::CHECKSUMS_NAME;
 use relayca_ca::Certificate;
 use relayca_postfix::{ACCESS_MAP, CLIENT_MAP, authority_file, certificate_file, key_file};
 use zeroize::Zeroizing;
 
+use super::age::{self, Allowed};
 use super::bundle::Bundle;
 use super::changes::{Change, Found, NewFile, found};
 use super::digest;
@@ -25,6 +28,10 @@ pub struct Planned {
     pub changes: Vec<Change>,
     /// For the record.
     pub files: Vec<File>,
+    /// Hosts that may relay from now on.
+    pub listed: Vec<String>,
+    /// Hosts that may relay no more.
+    pub unlisted: Vec<String>,
 }
 
 /// Thinks it out.
@@ -32,22 +39,38 @@ pub fn plan(
     place: &Place,
     bundle: &Bundle,
     old: Option<&Installation>,
+    others: &[&Installation],
+    allowed: Allowed,
 ) -> Result<Planned, Failure> {
+    refuse_shared_map(bundle, others)?;
+    age::refuse(place, bundle, allowed)?;
     let mut planned = Planned::default();
     for entry in &bundle.entries {
         planned.add(
             place,
             bundle,
-            old,
+            (old, others),
             (&entry.name, &entry.content, entry.mode),
         )?;
+    }
+    let list = place.files.join(CLIENT_MAP);
+    if let Some(change) = planned.changes.iter().find(|change| change.path == list) {
+        let was = hosts(change.was.as_ref().map(|was| was.as_slice()));
+        let new = hosts(bundle.content(CLIENT_MAP));
+        planned.listed = new.difference(&was).cloned().collect();
+        planned.unlisted = was.difference(&new).cloned().collect();
     }
     if let (Some(map), None) = (bundle.content(CLIENT_MAP), bundle.content(ACCESS_MAP)) {
         // Nobody is bound to senders. A service that looks there since somebody was gets the same list.
         let path = place.files.join(ACCESS_MAP);
         if found(&path)?.is_some() {
             let text = unbound(map);
-            planned.add(place, bundle, old, (ACCESS_MAP, text.as_bytes(), 0o644))?;
+            planned.add(
+                place,
+                bundle,
+                (old, others),
+                (ACCESS_MAP, text.as_bytes(), 0o644),
+            )?;
         }
     }
     // Of an earlier bundle, and not in this one: a public bundle has no key.
@@ -67,11 +90,15 @@ impl Planned {
         &mut self,
         place: &Place,
         bundle: &Bundle,
-        old: Option<&Installation>,
+        (old, others): (Option<&Installation>, &[&Installation]),
         (name, content, mode): (&str, &[u8], u32),
     ) -> Result<(), Failure> {
         let path = place.files.join(name);
-        let recorded = old.and_then(|old| old.files.iter().find(|file| file.name == name));
+        // INSTALL.txt, SHA256SUMS and the CA certificates may be of two hosts.
+        let recorded = old
+            .iter()
+            .chain(others)
+            .find_map(|one| one.files.iter().find(|file| file.name == name));
         let there = found(&path)?;
         let mut record = File {
             name: name.to_owned(),
@@ -94,7 +121,6 @@ impl Planned {
                     }
                 }
                 record.kept = false;
-                refuse_older(bundle, name, there)?;
                 false
             }
         };
@@ -111,6 +137,29 @@ impl Planned {
         }
         self.files.push(record);
         Ok(())
+    }
+}
+
+/// Who is in a list.
+fn hosts(list: Option<&[u8]>) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(list.unwrap_or_default());
+    let pairs = relayca_fingerprint::parse_text(&text).unwrap_or_default();
+    pairs.into_iter().map(|(_, host)| host).collect()
+}
+
+/// Two relays of one domain have one list; those of two domains cannot both have the file.
+fn refuse_shared_map(bundle: &Bundle, others: &[&Installation]) -> Result<(), Failure> {
+    let has_map = |one: &Installation| one.files.iter().any(|file| file.name == CLIENT_MAP);
+    let other = others
+        .iter()
+        .find(|one| one.domain != bundle.domain && has_map(one));
+    match other {
+        Some(other) if bundle.content(CLIENT_MAP).is_some() => Err(Failure::new(format!(
+            "`{CLIENT_MAP}` here is the list of {}, and {} would put another one in its place; nothing was changed",
+            other.host, bundle.host
+        ))
+        .hint("the relays of two domains need two Postfix instances (postmulti(1)): name the other one in relayca.toml (`config-directory`), and make the bundle anew")),
+        _ => Ok(()),
     }
 }
 
@@ -187,24 +236,4 @@ fn is_map(text: &str) -> bool {
             _ => false,
         }
     })
-}
-
-/// An old bundle that is found again must not take the place of a renewal.
-fn refuse_older(bundle: &Bundle, name: &str, there: &Found) -> Result<(), Failure> {
-    if name != certificate_file(&bundle.host) {
-        return Ok(());
-    }
-    let there = std::str::from_utf8(&there.content)
-        .ok()
-        .and_then(|text| Certificate::from_pem(text).ok());
-    match (there, &bundle.certificate) {
-        (Some(there), Some(new)) if there.not_before() > new.not_before() => {
-            Err(Failure::new(format!(
-                "the certificate that {} has is newer than the one in the bundle; nothing was changed",
-                bundle.host
-            ))
-            .hint("this is an old bundle: `relayca bundle` makes one of today"))
-        }
-        _ => Ok(()),
-    }
 }

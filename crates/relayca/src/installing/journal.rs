@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 
 /// While files change: what is in it is taken back. No file of a bundle begins with a dot.
-const JOURNAL: &str = ".journal";
+pub const JOURNAL: &str = ".journal";
 /// When all is well: what is left of the old files is taken away.
 const FINISHED: &str = ".finished";
 /// Before it has its name.
@@ -71,16 +71,19 @@ pub fn left(files: &Path) -> Result<Left, Failure> {
     })
 }
 
+/// What is there is none of ours.
+pub fn odd(path: &Path) -> Failure {
+    Failure::new(format!("`{}` is not what relayca wrote", path.display()))
+        .hint("look at it and at the files that end in .relayca-old beside what they were; then remove it")
+}
+
 fn read(path: &Path) -> Result<Option<Journal>, Failure> {
     let found = match path.symlink_metadata() {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::io("look at", path, &error)),
     };
-    let odd = || {
-        Failure::new(format!("`{}` is not what relayca wrote", path.display()))
-            .hint("look at it and at the files that end in .relayca-old beside what they were; then remove it")
-    };
+    let odd = || odd(path);
     let me = rustix::process::geteuid().as_raw();
     if !found.is_file() || found.uid() != me && found.uid() != 0 || found.mode() & 0o022 != 0 {
         return Err(odd());

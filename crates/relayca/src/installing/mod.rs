@@ -4,6 +4,7 @@
 //! refuses to know the authority, to change a setting that is not ours, and to leave anything half done: every change goes
 //! through [`changes`], which has the old files at hand until the end.
 
+pub mod age;
 pub mod bundle;
 pub mod changes;
 pub mod databases;

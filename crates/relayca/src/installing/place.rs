@@ -59,8 +59,10 @@ impl Place {
         }
         let top = root.as_deref().unwrap_or(Path::new("/"));
         let below = |path: &str| {
-            beneath(top, Path::new(path))
-                .map_err(|error| Failure::io("find", Path::new(path), &error))
+            beneath(top, Path::new(path)).map_err(|error| {
+                Failure::io("find", &top.join(path.trim_start_matches('/')), &error)
+                    .hint("install Postfix first, or name its directory: --config-directory DIR")
+            })
         };
         let config = below(&inside)?;
         if !config.is_dir() {
@@ -112,7 +114,18 @@ impl Place {
                 ),
             )
         };
-        for (path, others) in [(&self.config, 0o002), (&self.files, 0o022)] {
+        let mut looked_at: Vec<(&Path, u32)> = Vec::new();
+        for path in [&self.config, &self.main_cf, &self.master_cf] {
+            let above = path.ancestors().skip(usize::from(*path != self.config));
+            let within = above.take_while(|path| {
+                self.root
+                    .as_deref()
+                    .is_none_or(|root| path.starts_with(root))
+            });
+            looked_at.extend(within.map(|path| (path, 0o002)));
+        }
+        looked_at.push((&self.files, 0o022));
+        for (path, others) in looked_at {
             let found = match path.symlink_metadata() {
                 Ok(found) => found,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
@@ -128,7 +141,9 @@ impl Place {
             if found.uid() != 0 && found.uid() != me {
                 return wrong(path, "belongs to somebody else than root");
             }
-            if found.mode() & others != 0 {
+            // In one like /tmp nobody can move what is another's.
+            let sticky = found.mode() & 0o1000 != 0 && path != self.files;
+            if found.mode() & others != 0 && !sticky {
                 return wrong(path, "can be written by others than root");
             }
         }

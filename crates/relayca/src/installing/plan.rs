@@ -6,6 +6,7 @@ use relayca_ca::Role;
 use relayca_postfix::config::{Config, Version};
 use zeroize::Zeroizing;
 
+use super::age::Allowed;
 use super::bundle::Bundle;
 use super::changes::{Change, Found, NewFile, found};
 use super::files::{self, ROOT};
@@ -34,6 +35,10 @@ pub struct Planned {
     pub settings: Vec<String>,
     /// What somebody changed since and so stays.
     pub left: Vec<String>,
+    /// Hosts that may relay from now on.
+    pub listed: Vec<String>,
+    /// Hosts that may relay no more.
+    pub unlisted: Vec<String>,
     /// What to warn of.
     pub warnings: Vec<String>,
     /// main.cf and master.cf as they will be.
@@ -50,7 +55,13 @@ pub fn record(place: &Place) -> Result<Option<(Record, Found)>, Failure> {
 }
 
 /// Thinks it out.
-pub fn plan(run: &Run, place: &Place, bundle: &Bundle, apply: bool) -> Result<Planned, Failure> {
+pub fn plan(
+    run: &Run,
+    place: &Place,
+    bundle: &Bundle,
+    apply: bool,
+    allowed: Allowed,
+) -> Result<Planned, Failure> {
     let (record, record_there) = match record(place)? {
         Some((record, there)) => (record, Some(there)),
         None => (Record::empty(), None),
@@ -60,8 +71,14 @@ pub fn plan(run: &Run, place: &Place, bundle: &Bundle, apply: bool) -> Result<Pl
         update: old.is_some(),
         ..Planned::default()
     };
-    let files = files::plan(place, bundle, old)?;
+    let others: Vec<&Installation> = record
+        .installations
+        .iter()
+        .filter(|one| one.host != bundle.host)
+        .collect();
+    let files = files::plan(place, bundle, old, &others, allowed)?;
     planned.changes = files.changes;
+    (planned.listed, planned.unlisted) = (files.listed, files.unlisted);
     let mut installation = Installation {
         host: bundle.host.clone(),
         domain: bundle.domain.clone(),
@@ -79,6 +96,7 @@ pub fn plan(run: &Run, place: &Place, bundle: &Bundle, apply: bool) -> Result<Pl
         if place.root.is_none() {
             planned.databases(place, bundle, &mut installation)?;
         }
+        refuse_second(bundle, &others)?;
         planned.configuration(place, bundle, old, &mut installation)?;
     }
     if planned.changes.is_empty() && old == Some(&installation) {
@@ -87,6 +105,14 @@ pub fn plan(run: &Run, place: &Place, bundle: &Bundle, apply: bool) -> Result<Pl
     installation.updated_at = dates::stamp(run.now);
     let mut new = record.clone();
     new.made_directory |= place.has_no_files();
+    for other in &mut new.installations {
+        for file in &mut other.files {
+            if let Some(same) = installation.files.iter().find(|one| one.name == file.name) {
+                file.sha256.clone_from(&same.sha256);
+                file.kept = same.kept;
+            }
+        }
+    }
     match new
         .installations
         .iter_mut()
@@ -279,6 +305,29 @@ impl Planned {
 fn in_order(mut settings: Vec<Setting>) -> Vec<Setting> {
     settings.sort_by(|one, other| one.name.cmp(&other.name));
     settings
+}
+
+/// A transport and a port have one owner: the second one would show the certificate of the wrong host.
+fn refuse_second(bundle: &Bundle, others: &[&Installation]) -> Result<(), Failure> {
+    let role = bundle.role.to_string();
+    let other = others.iter().find(|other| {
+        let wanted = &bundle.wanted.services;
+        let same = |label: &str| other.services.iter().any(|one| one.label == label);
+        let told = !other.main.is_empty() || !other.services.is_empty();
+        told && (other.role == role && bundle.role == Role::MailHost
+            || wanted.iter().any(|service| same(&service.label)))
+    });
+    match other {
+        None => Ok(()),
+        Some(other) => Err(Failure::new(format!(
+            "this Postfix is set up as {}, and the bundle is for {}; nothing was changed",
+            other.host, bundle.host
+        ))
+        .hint(format!(
+            "if that is another machine, install it there; if this one has a new name: relayca uninstall {} --apply",
+            other.host
+        ))),
+    }
 }
 
 fn version(place: &Place) -> Option<Version> {

@@ -4,6 +4,7 @@
 //! runs this, and to hand on our environment: a MAIL_CONFIG there would change what is done.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -88,6 +89,8 @@ pub fn run(name: &str, arguments: &[&str]) -> Result<Ran, Failure> {
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LC_ALL", "C")
         .current_dir("/")
+        // Ctrl-C is for us alone: it must not end one in the middle, least of all on the way back.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -71,12 +71,25 @@ impl Rehearsal {
         })
     }
 
+    /// Gives parameters a line at the end of main.cf, for their values to come.
+    pub fn add(&self, names: &[String]) -> Result<(), Failure> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut content = self.main_cf()?;
+        for name in names {
+            content.extend_from_slice(format!("{name} =\n").as_bytes());
+        }
+        self.scratch.put("main.cf", &content).map(drop)
+    }
+
     /// `postconf FLAG ARGUMENT…`; nothing without arguments.
     pub fn edit(&self, flag: &str, arguments: &[String]) -> Result<(), Failure> {
         if arguments.is_empty() {
             return Ok(());
         }
-        let mut all = vec!["-c", self.directory.as_str(), flag];
+        // A name from a record must never be read as an option: `-c` would be another Postfix's.
+        let mut all = vec!["-c", self.directory.as_str(), flag, "--"];
         all.extend(arguments.iter().map(String::as_str));
         let what = format!("postconf {flag}");
         run("postconf", &all)?

@@ -15,6 +15,8 @@ use crate::failure::Failure;
 /// What `postconf` is to do, by its options.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Edits {
+    /// What main.cf does not have yet, in this order: `-e` alone would add it in one of its own, another one each time.
+    pub new: Vec<String>,
     /// `-e`
     pub set: Vec<String>,
     /// `-X`
@@ -41,6 +43,7 @@ impl Edits {
 
     /// Does them.
     pub fn carry_out(&self, on: &Rehearsal) -> Result<(), Failure> {
+        on.add(&self.new)?;
         for (flag, arguments) in [
             ("-X", &self.unset),
             ("-e", &self.set),
@@ -116,6 +119,9 @@ pub fn install(
         let now = config.main.get(name).map(|entry| entry.value.as_str());
         let before = old.and_then(|old| named(&old.main, name));
         if now != Some(value.as_str()) {
+            if now.is_none() {
+                outcome.edits.new.push(name.clone());
+            }
             outcome.edits.set_main(name, Some(value));
         } else if before.is_none() {
             // It was so before: pasted, or by hand. It is not ours to take back.

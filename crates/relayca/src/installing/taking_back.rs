@@ -40,7 +40,14 @@ pub fn plan(
         // Postfix went, and its settings with it.
         _ => String::new(),
     };
-    planned.files(place, old, &named)?;
+    let others = || {
+        record
+            .installations
+            .iter()
+            .filter(|one| one.host != old.host)
+    };
+    let shared = |name: &str| others().any(|one| one.files.iter().any(|file| file.name == name));
+    planned.files(place, old, &named, &shared)?;
     for whole in old.main_cf.iter().chain(&old.master_cf) {
         planned.remove(place, &whole.before)?;
     }
@@ -126,8 +133,20 @@ impl Planned {
         Ok(said)
     }
 
-    fn files(&mut self, place: &Place, old: &Installation, said: &str) -> Result<(), Failure> {
-        for file in old.files.iter().filter(|file| !file.kept) {
+    fn files(
+        &mut self,
+        place: &Place,
+        old: &Installation,
+        said: &str,
+        shared: &dyn Fn(&str) -> bool,
+    ) -> Result<(), Failure> {
+        // What another host's installation has as well goes with that one.
+        for file in old.files.iter().filter(|file| !shared(&file.name)) {
+            if file.kept {
+                // The map was there before; what postmap made of it for us was not.
+                self.made(place, old, &file.name)?;
+                continue;
+            }
             let path = place.files.join(&file.name);
             let Some(there) = found(&path)? else {
                 continue;
@@ -170,23 +189,21 @@ impl Planned {
         map: &str,
         was: Option<&[u8]>,
     ) -> Result<(), Failure> {
-        let ours = old.databases.iter().filter(|name| {
-            name.strip_prefix(map)
-                .is_some_and(|rest| rest.starts_with('.'))
-        });
         match was {
-            None => {
-                for name in ours {
-                    self.remove(place, name)?;
+            // Those that somebody made by hand, as told after `--root`, have nothing in them but the map.
+            None if is_map(map) => {
+                for ending in databases::ENDINGS {
+                    self.remove(place, &format!("{map}.{ending}"))?;
                 }
             }
-            Some(text)
-                if place.root.is_none()
-                    && [relayca_postfix::CLIENT_MAP, relayca_postfix::ACCESS_MAP]
-                        .contains(&map) =>
-            {
+            None => {}
+            Some(text) if place.root.is_none() && is_map(map) => {
+                self.made(place, old, map)?;
                 for (name, content) in databases::make(place, map, text)? {
                     let path = place.files.join(&name);
+                    if old.databases.contains(&name) {
+                        continue;
+                    }
                     if let Some(there) = found(&path)? {
                         self.changes.push(Change {
                             path,
@@ -205,6 +222,18 @@ impl Planned {
         Ok(())
     }
 
+    /// Databases of a map that were not there before.
+    fn made(&mut self, place: &Place, old: &Installation, map: &str) -> Result<(), Failure> {
+        let of_map = |name: &&String| {
+            name.strip_prefix(map)
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        for name in old.databases.iter().filter(of_map) {
+            self.remove(place, name)?;
+        }
+        Ok(())
+    }
+
     fn remove(&mut self, place: &Place, name: &str) -> Result<(), Failure> {
         let path = place.files.join(name);
         if let Some(there) = found(&path)? {
@@ -216,6 +245,10 @@ impl Planned {
         }
         Ok(())
     }
+}
+
+fn is_map(name: &str) -> bool {
+    [relayca_postfix::CLIENT_MAP, relayca_postfix::ACCESS_MAP].contains(&name)
 }
 
 /// The bytes of before, while nobody has changed the file since.

@@ -6,7 +6,7 @@
 
 use relayca_ca::Role;
 use relayca_postfix::config::{Config, Service};
-use relayca_postfix::{SUBDIRECTORY, authority_file};
+use relayca_postfix::{ACCESS_MAP, CLIENT_MAP, SUBDIRECTORY, authority_file};
 
 use crate::failure::Failure;
 use crate::printer::one_line;
@@ -34,6 +34,18 @@ const SERVICE: [&str; 9] = [
     "disable_vrfy_command",
     "mynetworks",
     "content_filter",
+];
+
+/// Types of tables that are read from a file.
+const TABLES: [&str; 8] = [
+    "${default_database_type}",
+    "hash",
+    "btree",
+    "cdb",
+    "dbm",
+    "lmdb",
+    "sdbm",
+    "texthash",
 ];
 
 /// What its own tlsmgr may be told.
@@ -253,9 +265,11 @@ fn refuse_strange(wanted: &Wanted) -> Result<(), Failure> {
     let all_hold = match wanted.role {
         Role::Relay => {
             let smtpd = || wanted.services.iter().filter(|service| service.is_smtpd());
-            smtpd().count() == 1 && smtpd().all(lets_in_the_listed)
+            smtpd().count() == 1 && smtpd().all(|service| lets_in_the_listed(service, &ours))
         }
-        Role::MailHost => wanted.value("smtp_tls_security_level") == Some("secure"),
+        Role::MailHost => {
+            wanted.value("smtp_tls_security_level") == Some("secure") && sends_to_the_relay(wanted)
+        }
     };
     if all_hold {
         Ok(())
@@ -268,26 +282,56 @@ fn may_be_set(name: &str) -> bool {
     name.starts_with("smtp_tls_") || MAIN.contains(&name) || name == KNOWN_LATER.0
 }
 
-/// Nobody relays but who is listed.
-fn lets_in_the_listed(service: &WantedService) -> bool {
+/// Mail is neither dropped nor given to a program.
+fn sends_to_the_relay(wanted: &Wanted) -> bool {
+    let mut hops = wanted
+        .main
+        .iter()
+        .filter(|(name, _)| name == "default_transport");
+    hops.all(|(_, value)| {
+        let transport = value.split(':').next().unwrap_or_default();
+        matches!(transport, "relayca" | "smtp")
+    })
+}
+
+/// Nobody relays but who is listed, and mail goes to nobody else.
+fn lets_in_the_listed(service: &WantedService, ours: &str) -> bool {
     let refuses = |rest: &str| matches!(rest, "defer" | "reject");
+    // A type that reads a file: with `static:` everybody is listed.
+    let in_file = |table: &str, file: &str| {
+        table
+            .strip_suffix(&format!(":{ours}{file}"))
+            .is_some_and(|kind| TABLES.contains(&kind))
+    };
     let restricted = service
         .option("smtpd_relay_restrictions")
         .is_some_and(|list| match list.rsplit_once(',') {
-            Some(("permit_tls_clientcerts", last)) => refuses(last),
+            Some(("permit_tls_clientcerts", last)) => {
+                let map = service.option("relay_clientcerts").unwrap_or_default();
+                refuses(last) && in_file(map, CLIENT_MAP)
+            }
             Some((first, last)) => {
-                refuses(last)
-                    && first.starts_with("check_ccert_access,")
-                    && first.matches(',').count() == 1
+                let table = first.strip_prefix("check_ccert_access,");
+                refuses(last) && table.is_some_and(|table| in_file(table, ACCESS_MAP))
             }
             None => false,
         });
     let empty = |name: &str| service.option(name) == Some("");
+    let empty_if_there = |name: &str| service.option(name).is_none_or(str::is_empty);
+    let filters = [
+        "content_filter",
+        "smtpd_milters",
+        "smtpd_milter_maps",
+        "smtpd_proxy_filter",
+        "smtpd_command_filter",
+        "smtpd_upstream_proxy_protocol",
+    ];
     restricted
         && service.option("smtpd_tls_security_level") == Some("encrypt")
         && service.option("smtpd_tls_req_ccert") == Some("yes")
         && empty("smtpd_recipient_restrictions")
         && empty("smtpd_tls_CApath")
+        && filters.into_iter().all(empty_if_there)
 }
 
 /// A path is at the beginning of a value or of a table's name; ours lie in one place.
@@ -330,6 +374,7 @@ mod tests {
   -o smtpd_tls_CApath=
   -o smtpd_recipient_restrictions=
   -o mynetworks=127.0.0.1/32
+  -o relay_clientcerts=${default_database_type}:/etc/postfix/relayca/relay_clientcerts
   -o smtpd_relay_restrictions=permit_tls_clientcerts,defer
 ";
 
@@ -382,6 +427,15 @@ mod tests {
             ("mynetworks=127.0.0.1/32", "smtpd_milters=unix:/tmp/x"),
             ("mynetworks=127.0.0.1/32", "mynetworks=cidr:/etc/passwd"),
             ("mynetworks=127.0.0.1/32", "-v"),
+            ("mynetworks=127.0.0.1/32", "content_filter=smtp:[192.0.2.1]"),
+            ("mynetworks=127.0.0.1/32", "smtpd_milters=inet:192.0.2.1:25"),
+            ("mynetworks=127.0.0.1/32", "smtpd_proxy_filter=192.0.2.1:25"),
+            ("${default_database_type}:", "static:"),
+            (
+                "${default_database_type}:/etc/postfix/relayca/relay_clientcerts",
+                "static:yes",
+            ),
+            ("permit_tls_clientcerts,", "check_ccert_access,static:OK,"),
         ] {
             let changed = GOOD.replacen(from, to, 1);
             assert_ne!(changed, GOOD);
@@ -403,6 +457,8 @@ mod tests {
             "smtp_tls_key_file = /etc/shadow",
             "alias_maps = hash:/tmp/a",
             "smtp_tls_security_level = may",
+            "default_transport = discard:",
+            "default_transport = local",
         ] {
             assert!(main(&format!("{good}{line}\n")).is_err(), "{line}");
         }

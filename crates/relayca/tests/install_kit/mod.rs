@@ -22,13 +22,43 @@ pub struct Hosts {
     pub mail_host: Instance,
     pub internet: Sink,
     pub port: Port,
+    /// Further relays, by name.
+    pub others: BTreeMap<String, Instance>,
+}
+
+/// What differs from the ordinary.
+#[derive(Clone)]
+pub struct Plan<'a> {
+    pub relay: Setup,
+    pub mail_host: Setup,
+    /// More for `init`.
+    pub init: &'a [&'a str],
+    /// More for `issue`.
+    pub issue: &'a [&'a str],
+    /// In relayca.toml: from, to.
+    pub edits: &'a [(&'a str, &'a str)],
+    /// The type of the hosts' SSH keys; none, and bundles are under passphrases.
+    pub ssh: Option<&'a str>,
+}
+
+impl Default for Plan<'_> {
+    fn default() -> Self {
+        Self {
+            relay: Setup::new(RELAY),
+            mail_host: Setup::new(MAIL_HOST),
+            init: &[],
+            issue: &[],
+            edits: &[],
+            ssh: Some("ed25519"),
+        }
+    }
 }
 
 /// An SSH key, as a host has one. Gives the public half.
-pub fn host_key(directory: &Path) -> String {
+pub fn host_key(directory: &Path, kind: &str) -> String {
     let key = directory.join("host_key");
     let made = Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .args(["-q", "-t", kind, "-N", "", "-f"])
         .arg(&key)
         .status()
         .unwrap();
@@ -42,55 +72,91 @@ pub fn host_key(directory: &Path) -> String {
 impl Hosts {
     /// Postfix runs on both; the authority has made its relay, and issued the mail host.
     pub fn new() -> Self {
-        Self::of(Setup::new(RELAY), Setup::new(MAIL_HOST), &[])
+        Self::of(Plan::default())
     }
 
-    /// Likewise, otherwise set up, and with more for `init`.
-    pub fn of(relay: Setup, mail_host: Setup, arguments: &[&str]) -> Self {
+    /// Likewise, with something else about it.
+    pub fn of(plan: Plan<'_>) -> Self {
         let admin = Admin::new(Path::new(RELAYCA)).unwrap();
         let internet = Sink::start().unwrap();
         let port = Port::reserve().unwrap();
-        let relay = relay.relays_to(&internet).start().unwrap();
-        let mail_host = mail_host.knows(RELAY).start().unwrap();
+        let relay = plan.relay.relays_to(&internet).start().unwrap();
+        let mail_host = plan.mail_host.knows(RELAY).start().unwrap();
         for instance in [&relay, &mail_host] {
             // The lab makes it; here `install` is to.
             fs::remove_dir(instance.config().join("relayca")).unwrap();
         }
-        let key = host_key(relay.directory());
-        let place = format!("{RELAY}:{}", port.number());
-        let directory = relay.config_inside();
-        let mut all = vec![
-            "--relay",
-            &place,
-            "--config-directory",
-            &directory,
-            "--seal-to",
-            &key,
-        ];
-        all.extend(arguments);
-        admin.init(&all).unwrap();
-        admin
-            .config_directory(MAIL_HOST, &mail_host.config_inside())
-            .unwrap();
-        let key = host_key(mail_host.directory());
-        admin
-            .done(&["issue", "mailhost", "--seal-to", &key])
-            .unwrap();
-        Self {
+        let hosts = Self {
             admin,
             relay,
             mail_host,
             internet,
             port,
+            others: BTreeMap::new(),
+        };
+        let place = format!("{RELAY}:{}", hosts.port.number());
+        let directory = hosts.relay.config_inside();
+        let mut all = vec!["--relay", &place, "--config-directory", &directory];
+        let key = plan.ssh.map(|kind| host_key(hosts.relay.directory(), kind));
+        all.extend(key.iter().flat_map(|key| ["--seal-to", key]));
+        all.extend(plan.init);
+        hosts.admin.init(&all).unwrap();
+        for (from, to) in plan.edits {
+            hosts.admin.edit(from, to).unwrap();
         }
+        hosts
+            .admin
+            .config_directory(MAIL_HOST, &hosts.mail_host.config_inside())
+            .unwrap();
+        let key = plan
+            .ssh
+            .map(|kind| host_key(hosts.mail_host.directory(), kind));
+        let mut all = vec!["issue", "mailhost"];
+        all.extend(key.iter().flat_map(|key| ["--seal-to", key]));
+        all.extend(plan.issue);
+        hosts.admin.done(&all).unwrap();
+        for host in [RELAY, MAIL_HOST] {
+            if plan.ssh.is_none() {
+                let passphrase = hosts.admin.done(&["passphrase", host]).unwrap();
+                fs::write(hosts.passphrase(host), passphrase).unwrap();
+            }
+        }
+        hosts
+    }
+
+    /// The file with the passphrase of its bundle, where there is one.
+    pub fn passphrase(&self, host: &str) -> PathBuf {
+        self.instance(host).directory().join("passphrase")
     }
 
     pub fn instance(&self, host: &str) -> &Instance {
-        if host == RELAY {
-            &self.relay
-        } else {
-            &self.mail_host
+        match self.others.get(host) {
+            Some(other) => other,
+            None if host == RELAY => &self.relay,
+            None => &self.mail_host,
         }
+    }
+
+    /// The hosts' whole configuration directories.
+    pub fn stands(&self) -> [BTreeMap<PathBuf, Stand>; 2] {
+        [&self.relay, &self.mail_host].map(|instance| stand(&instance.config()))
+    }
+
+    /// What is in a file of a host's configuration directory.
+    pub fn text(&self, host: &str, file: &str) -> String {
+        fs::read_to_string(self.instance(host).config().join(file)).unwrap()
+    }
+
+    /// The public half of a host's SSH key.
+    pub fn key(&self, host: &str) -> String {
+        let file = self.instance(host).directory().join("host_key.pub");
+        fs::read_to_string(file).unwrap().trim().to_owned()
+    }
+
+    /// Both have what was made for them last, without keys.
+    pub fn bring_up_to_date(&self) {
+        done(&self.install_public(RELAY, "--apply"));
+        done(&self.install_public(MAIL_HOST, "--apply"));
     }
 
     /// The sealed bundle.
@@ -106,10 +172,13 @@ impl Hosts {
     /// The command line of `install` on a host.
     pub fn install_line(&self, host: &str, bundle: &Path, more: &str) -> String {
         let instance = self.instance(host);
+        let opens = match self.passphrase(host) {
+            file if file.exists() => format!("--passphrase-file {}", file.display()),
+            _ => format!("-i {}", instance.directory().join("host_key").display()),
+        };
         format!(
-            "{RELAYCA} install {} -i {} --config-directory {} {more}",
+            "{RELAYCA} install {} {opens} --config-directory {} {more}",
             bundle.display(),
-            instance.directory().join("host_key").display(),
             instance.config_inside(),
         )
     }

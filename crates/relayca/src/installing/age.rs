@@ -1,0 +1,94 @@
+//! Whether a bundle is of today and of the authority that is known here.
+//!
+//! In: the bundle, what lies on the host. Out: nothing, or why not. An old bundle that is found again would let in hosts that are
+//! revoked, keep out those that came since, and take back a renewal; one of another authority would let in whom that one lists.
+
+use relayca_ca::Certificate;
+use relayca_postfix::{CLIENT_MAP, authority_file};
+use time::OffsetDateTime;
+
+use super::bundle::Bundle;
+use super::changes::found;
+use super::place::Place;
+use crate::failure::Failure;
+
+/// What the admin takes upon himself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Allowed {
+    /// That the bundle is older.
+    pub older: bool,
+    /// That its CA is another one.
+    pub other_ca: bool,
+}
+
+/// Refuses one that is older, or another authority's, unless that is allowed.
+pub fn refuse(place: &Place, bundle: &Bundle, allowed: Allowed) -> Result<(), Failure> {
+    let trust = authority_file(&bundle.domain);
+    let there = text(place, &trust)?.and_then(|text| Certificate::all_from_pem(&text).ok());
+    if let Some(there) = there.filter(|there| !there.is_empty()) {
+        let known = |one: &Certificate| there.iter().any(|other| other.der() == one.der());
+        if !bundle.trust.iter().any(known) {
+            if allowed.other_ca {
+                // What is older, of two authorities, cannot be told.
+                return Ok(());
+            }
+            return Err(Failure::new(format!(
+                "the CA in the bundle is another one than that of {} which is installed here; nothing was changed",
+                bundle.domain
+            ))
+            .hint("is it from your authority? If that was made anew, or a rollover was missed here, --other-ca takes it"));
+        }
+        if !allowed.older && newest(&there) > newest(&bundle.trust) {
+            return Err(older(
+                bundle,
+                "the CA certificates that are here are newer than those in the bundle".to_owned(),
+            ));
+        }
+    }
+    if allowed.older {
+        return Ok(());
+    }
+    let certificate = format!("{}.crt.pem", bundle.host);
+    let there = text(place, &certificate)?.and_then(|text| Certificate::from_pem(&text).ok());
+    if let (Some(there), Some(new)) = (there, &bundle.certificate)
+        && there.not_before() > new.not_before()
+    {
+        return Err(older(
+            bundle,
+            format!(
+                "the certificate that {} has is newer than the one in the bundle",
+                bundle.host
+            ),
+        ));
+    }
+    let there = text(place, CLIENT_MAP)?.and_then(|text| relayca_fingerprint::progress(&text));
+    let new = bundle
+        .content(CLIENT_MAP)
+        .map(|text| relayca_fingerprint::progress(&String::from_utf8_lossy(text)));
+    match (there, new) {
+        (Some(there), Some(new)) if new.is_none_or(|new| new < there) => Err(older(
+            bundle,
+            format!(
+                "the list of who may relay that is here is of change {there} of the authority, and the one in the bundle {}",
+                new.map_or_else(|| "older".to_owned(), |new| format!("of change {new}"))
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn older(bundle: &Bundle, what: String) -> Failure {
+    Failure::new(format!("{what}; nothing was changed")).hint(format!(
+        "this is an old bundle: where the authority is, `relayca bundle {}` makes one of today; --older takes this one",
+        bundle.host
+    ))
+}
+
+fn newest(all: &[Certificate]) -> Option<OffsetDateTime> {
+    all.iter().map(Certificate::not_before).max()
+}
+
+fn text(place: &Place, name: &str) -> Result<Option<String>, Failure> {
+    let there = found(&place.files.join(name))?;
+    Ok(there.and_then(|there| String::from_utf8(there.content.to_vec()).ok()))
+}
