@@ -15,7 +15,7 @@ mod lint;
 mod ports;
 mod probe;
 
-pub use deploy::Deploy;
+pub use deploy::{Deploy, SshOptions};
 pub use explain::Explain;
 pub use install::{Install, Uninstall};
 pub use life::{

@@ -81,6 +81,7 @@ lines() {
 is_ours() {
   [ -f "$1" ] && [ ! -L "$1" ] && is_private "$1" && [ "$(tr '{' '\n' < "$1" | grep -c '^"path":')" = "$(lines "$1" | grep -c .)" ]
 }
+number() { ls -i "$1" 2> /dev/null | awk '{ print $1 }'; }
 digest_of() { if [ -e "$1" ]; then sum "$1"; else echo null; fi; }
 
 # Every file as it was; may be stopped and done again. What somebody changed meanwhile stays.
@@ -99,8 +100,8 @@ take_back() {
     elif [ "$was" = null ]; then
       rm -f "$path" || back=no
     elif [ -e "$beside.relayca-old" ]; then
-      # Of two names of one file a rename removes neither.
-      mv -f "$beside.relayca-old" "$path" && rm -f "$beside.relayca-old" || back=no
+      # Of two names of one file a rename removes neither, and mv refuses.
+      if [ "$(number "$beside.relayca-old")" = "$(number "$path")" ]; then rm -f "$beside.relayca-old"; else mv -f "$beside.relayca-old" "$path"; fi || back=no
     fi
   done << EOF
 $(lines "$journal" | sed '1!G;h;$!d')

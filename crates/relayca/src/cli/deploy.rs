@@ -45,6 +45,14 @@ pub struct Deploy {
     /// Seal the bundle to the host's SSH key first: a file, a key in quotes, or `known_hosts`
     #[arg(long, value_name = "KEY", conflicts_with_all = ["status", "dry_run", "all"])]
     pub host_key: Option<String>,
+    /// How hosts are reached
+    #[command(flatten)]
+    pub reach: SshOptions,
+}
+
+/// How hosts are reached.
+#[derive(Debug, Args)]
+pub struct SshOptions {
     /// How many hosts at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,

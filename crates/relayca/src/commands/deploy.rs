@@ -1,7 +1,5 @@
 //! `relayca deploy`: the hosts brought up to date over ssh, or asked whether they are.
 
-use std::time::Duration;
-
 use relayca_ca::HostName;
 use relayca_inventory::{Inventory, NewEvent};
 use relayca_postfix::Sends;
@@ -22,14 +20,13 @@ use crate::home::Home;
 use crate::printer::{count, one_line};
 use crate::process;
 use crate::run::Run;
-use crate::secrets;
 
 /// Runs the command; gives the exit code.
 pub fn run(run: &Run, arguments: &Deploy) -> Result<u8, Failure> {
     let home = run.home(arguments.hosts.first().map(String::as_str))?;
     let named = named(&home, arguments)?;
     let hosts = with_relays(&home, arguments, &named)?;
-    let ssh = ssh(arguments, hosts.len())?;
+    let ssh = Ssh::of(&arguments.reach, hosts.len())?;
     if let Some(key) = &arguments.host_key {
         seal(run, &home, key, &ssh, &named)?;
     }
@@ -42,7 +39,7 @@ pub fn run(run: &Run, arguments: &Deploy) -> Result<u8, Failure> {
         run,
         home: &home,
         ssh: &ssh,
-        jobs: usize::from(arguments.jobs),
+        jobs: usize::from(arguments.reach.jobs),
     };
     if arguments.dry_run {
         return dry_run(&way, &targets);
@@ -115,22 +112,6 @@ fn with_relays(
         }
     }
     Ok(hosts)
-}
-
-fn ssh(arguments: &Deploy, hosts: usize) -> Result<Ssh, Failure> {
-    let command: Vec<String> = arguments
-        .ssh
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect();
-    if command.is_empty() {
-        return Err(Failure::usage("--ssh names no command").hint("as in --ssh 'ssh -F FILE'"));
-    }
-    Ok(Ssh {
-        command,
-        may_ask: hosts == 1 && secrets::on_terminal(),
-        patience: Duration::from_secs(u64::from(arguments.timeout)),
-    })
 }
 
 /// Each bundle is sealed to its host's own SSH key, and from then on travels so.

@@ -10,7 +10,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::cli::SshOptions;
+use crate::failure::Failure;
 use crate::process;
+use crate::secrets;
 use crate::settings::Login;
 
 /// The most of an answer that is kept.
@@ -71,6 +74,19 @@ pub struct Ran {
 }
 
 impl Ssh {
+    /// What is to be run to reach so many hosts. It may ask on a terminal where there is one host only.
+    pub fn of(options: &SshOptions, hosts: usize) -> Result<Self, Failure> {
+        let command: Vec<String> = options.ssh.split_whitespace().map(str::to_owned).collect();
+        if command.is_empty() {
+            return Err(Failure::usage("--ssh names no command").hint("as in --ssh 'ssh -F FILE'"));
+        }
+        Ok(Self {
+            command,
+            may_ask: hosts == 1 && secrets::on_terminal(),
+            patience: Duration::from_secs(u64::from(options.timeout)),
+        })
+    }
+
     /// The whole command line.
     pub fn line(&self, to: &Destination, script: &str) -> Vec<String> {
         let mut words = self.command.clone();

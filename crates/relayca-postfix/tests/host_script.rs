@@ -1,0 +1,509 @@
+//! What `deploy` has a host's shell run: in every shell, with every tool killed at every moment, with every wrong archive. On a
+//! Postfix that does not run, so that nothing but the files counts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use relayca_postfix::{
+    HostScript, Refusal, RelayService, RelayStyle, Sends, Snippet, host_script, relay_snippet,
+};
+use xtask::lab::{Instance, Setup};
+
+const RELAY: &str = "relayhost.example.org";
+const NAMES: [&str; 4] = [
+    "SHA256SUMS",
+    "example.org-ca.crt.pem",
+    "relay_clientcerts",
+    "relayhost.example.org.crt.pem",
+];
+const MAP: &str = "# who\nAA:BB mailhost.example.org\n";
+
+/// A relay that waits for its files.
+struct Host {
+    instance: Instance,
+    snippet: Snippet,
+}
+
+/// An archive, and what the script is told of it.
+struct Sent {
+    bytes: Vec<u8>,
+    sha256: String,
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let mut child = Command::new("sha256sum")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(bytes).unwrap();
+    let said = child.wait_with_output().unwrap();
+    String::from_utf8(said.stdout).unwrap()[..64].to_owned()
+}
+
+impl Sent {
+    /// Made by stock tools.
+    fn of(files: &[(&str, &str)]) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let mut list = String::new();
+        for (name, content) in files {
+            fs::write(place.path().join(name), content).unwrap();
+            list.push_str(&format!("{}  {name}\n", sha256(content.as_bytes())));
+        }
+        if !files.iter().any(|(name, _)| *name == "SHA256SUMS") {
+            fs::write(place.path().join("SHA256SUMS"), list).unwrap();
+        }
+        Self::packed(place.path(), &["SHA256SUMS"], files)
+    }
+
+    fn packed(place: &Path, first: &[&str], files: &[(&str, &str)]) -> Self {
+        let mut names: Vec<&str> = first.to_vec();
+        names.extend(
+            files
+                .iter()
+                .map(|(name, _)| *name)
+                .filter(|name| *name != "SHA256SUMS"),
+        );
+        let said = Command::new("tar")
+            .arg("-C")
+            .arg(place)
+            .arg("-cf")
+            .arg("-")
+            .args(names)
+            .output()
+            .unwrap();
+        Self {
+            sha256: sha256(&said.stdout),
+            bytes: said.stdout,
+        }
+    }
+}
+
+fn good() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("example.org-ca.crt.pem", "the CA\n"),
+        ("relay_clientcerts", MAP),
+        ("relayhost.example.org.crt.pem", "a certificate\n"),
+    ]
+}
+
+/// Content, mode and owner of every file; no times.
+type Stand = BTreeMap<PathBuf, (Vec<u8>, u32, u32)>;
+
+fn stand(root: &Path) -> Stand {
+    let mut all = BTreeMap::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(directory) = todo.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let found = path.symlink_metadata().unwrap();
+            let content = if found.is_file() {
+                fs::read(&path).unwrap()
+            } else {
+                Vec::new()
+            };
+            if found.is_dir() {
+                todo.push(path.clone());
+            }
+            all.insert(path, (content, found.mode(), found.uid()));
+        }
+    }
+    all
+}
+
+impl Host {
+    fn new() -> Self {
+        let instance = Setup::new(RELAY).create().unwrap();
+        let relayca = instance.config().join("relayca");
+        fs::set_permissions(&relayca, fs::Permissions::from_mode(0o700)).unwrap();
+        let key = relayca.join("relayhost.example.org.key.pem");
+        let made = Command::new("openssl")
+            .args([
+                "genpkey",
+                "-algorithm",
+                "EC",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-out",
+            ])
+            .arg(&key)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let service = RelayService {
+            domain: "example.org".into(),
+            relay: RELAY.into(),
+            port: 2500,
+            wrapper: false,
+            config_directory: instance.config_inside(),
+            digest: "sha256".into(),
+            refusal: Refusal::Defer,
+            senders: Vec::new(),
+        };
+        let snippet = relay_snippet(&service, RelayStyle::Block).unwrap();
+        Self { instance, snippet }
+    }
+
+    fn spki(&self) -> String {
+        let key = self
+            .instance
+            .config()
+            .join("relayca/relayhost.example.org.key.pem");
+        let said = Command::new("openssl")
+            .args(["pkey", "-pubout", "-outform", "DER", "-in"])
+            .arg(key)
+            .output()
+            .unwrap();
+        sha256(&said.stdout)
+    }
+
+    fn script(&self, sends: Sends<'_>) -> String {
+        host_script(&HostScript {
+            host: RELAY,
+            config_directory: &self.instance.config_inside(),
+            token: "t0",
+            names: &NAMES,
+            maps: &["relay_clientcerts"],
+            spki: &self.spki(),
+            snippet: &self.snippet,
+            sends,
+        })
+        .unwrap()
+    }
+
+    /// As ssh has it: the script, then the archive, on the standard input of a shell that was told the script's length.
+    fn run(&self, shell: &[&str], path: &str, script: &str, payload: &[u8]) -> String {
+        let boot = format!("eval \"$(dd bs=1 count={} 2>/dev/null)\"", script.len());
+        let mut child = Command::new(shell[0])
+            .args(&shell[1..])
+            .args(["-c", &boot])
+            .env("PATH", path)
+            .env_remove("MAIL_CONFIG")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let _ = stdin
+            .write_all(script.as_bytes())
+            .and_then(|()| stdin.write_all(payload));
+        drop(stdin);
+        let said = child.wait_with_output().unwrap();
+        format!(
+            "{}{}",
+            String::from_utf8_lossy(&said.stdout),
+            String::from_utf8_lossy(&said.stderr)
+        )
+    }
+
+    fn put(&self, shell: &[&str], path: &str, sent: &Sent) -> String {
+        let script = self.script(Sends::Public {
+            size: sent.bytes.len(),
+            sha256: &sent.sha256,
+        });
+        self.run(shell, path, &script, &sent.bytes)
+    }
+
+    fn look(&self) -> String {
+        self.run(&["sh"], PATH, &self.script(Sends::Nothing), b"")
+    }
+}
+
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+#[test]
+fn every_shell_puts_all_in_place_once_and_says_so() {
+    let host = Host::new();
+    let sent = Sent::of(&good());
+    let clean = stand(&host.instance.config());
+    let mut alike: Option<Stand> = None;
+    for shell in [
+        &["dash"][..],
+        &["bash"],
+        &["bash", "--posix"],
+        &["busybox", "sh"],
+    ] {
+        let said = host.put(shell, PATH, &sent);
+        assert!(
+            said.contains("relayca:t0:end deployed"),
+            "{shell:?}: {said}"
+        );
+        let now = stand(&host.instance.config());
+        let again = host.put(shell, PATH, &sent);
+        assert!(
+            again.contains("relayca:t0:end unchanged"),
+            "{shell:?}: {again}"
+        );
+        assert_eq!(stand(&host.instance.config()), now);
+        // The lmdb or hash bytes apart, every shell leaves the same.
+        let texts: Stand = now
+            .into_iter()
+            .filter(|(path, _)| !path.to_string_lossy().contains("relay_clientcerts."))
+            .collect();
+        if let Some(alike) = &alike {
+            assert_eq!(*alike, texts, "{shell:?}");
+        }
+        alike = Some(texts);
+        let looked = host.look();
+        assert!(
+            looked.contains("settings same") && looked.contains("end looked"),
+            "{looked}"
+        );
+        // Back to the beginning for the next one.
+        for path in stand(&host.instance.config()).keys() {
+            if !clean.contains_key(path) {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        for (path, (content, mode, _)) in &clean {
+            if !content.is_empty() {
+                fs::write(path, content).unwrap();
+                fs::set_permissions(path, fs::Permissions::from_mode(*mode)).unwrap();
+            }
+        }
+    }
+}
+
+/// Tools that count, and at the given count kill the shell that called them: `kill -9` between any two of its steps.
+fn killing(directory: &Path) {
+    for (tool, real) in [
+        ("mv", "/bin/mv"),
+        ("ln", "/bin/ln"),
+        ("cp", "/bin/cp"),
+        ("rm", "/bin/rm"),
+        ("mkdir", "/bin/mkdir"),
+        ("rmdir", "/bin/rmdir"),
+        ("touch", "/usr/bin/touch"),
+        // Nobody pulls the plug here: only the order counts.
+        ("sync", "/bin/true"),
+        // Not what is tried, and slow.
+        ("postfix", "/bin/true"),
+    ] {
+        let here = directory.display();
+        let path = directory.join(tool);
+        fs::write(
+            &path,
+            format!(
+                "#!/bin/sh\nread count < {here}/count; count=$((count + 1)); echo $count > {here}/count\nread at < {here}/at\n[ $count != $at ] || kill -9 $PPID\nexec {real} \"$@\"\n"
+            ),
+        )
+        .unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn killed_between_any_two_steps_the_next_run_finds_all_old_or_all_new() {
+    let host = Host::new();
+    let tools = tempfile::tempdir().unwrap();
+    killing(tools.path());
+    let path = format!("{}:{PATH}", tools.path().display());
+    let config = host.instance.config();
+    // An older state, so that files are replaced and not only made.
+    let older: Vec<_> = good()
+        .into_iter()
+        .map(|(name, _)| (name, "# older\n"))
+        .collect();
+    assert!(
+        host.put(&["sh"], PATH, &Sent::of(&older))
+            .contains("end deployed")
+    );
+    let master = fs::read_to_string(config.join("master.cf")).unwrap();
+    fs::write(
+        config.join("master.cf"),
+        master.replace("smtpd_tls_loglevel=1", "smtpd_tls_loglevel=2"),
+    )
+    .unwrap();
+    let old = stand(&config);
+    let sent = Sent::of(&good());
+    let kept = tempfile::tempdir().unwrap();
+    let copy = |from: &Path, to: &Path| {
+        let done = Command::new("cp")
+            .arg("-a")
+            .arg(from)
+            .arg(to)
+            .status()
+            .unwrap();
+        assert!(done.success());
+    };
+    copy(&config, &kept.path().join("config"));
+    // Whoever comes next takes back what was left, before it finds that nothing useful was sent.
+    let nothing = host.script(Sends::Public {
+        size: 1,
+        sha256: &"0".repeat(64),
+    });
+    let without_tables = |stand: Stand| -> Stand {
+        let mut stand = stand;
+        for (path, (content, ..)) in &mut stand {
+            if path
+                .extension()
+                .is_some_and(|end| end == "lmdb" || end == "db" || end == "cdb")
+            {
+                content.clear();
+            }
+        }
+        stand
+    };
+    let (mut backs, mut at) = (0, 0);
+    let new = loop {
+        at += 1;
+        fs::write(tools.path().join("count"), "0\n").unwrap();
+        fs::write(tools.path().join("at"), format!("{at}\n")).unwrap();
+        let said = host.put(&["sh"], &path, &sent);
+        fs::write(tools.path().join("at"), "0\n").unwrap();
+        if said.contains("end deployed") {
+            break without_tables(stand(&config));
+        }
+        let said = host.run(&["sh"], &path, &nothing, b"");
+        assert!(said.contains("not all of it arrived"), "{at}: {said}");
+        let now = stand(&config);
+        if now == old {
+            backs += 1;
+            continue;
+        }
+        // New, then, and whole.
+        assert!(
+            host.put(&["sh"], &path, &sent).contains("end unchanged"),
+            "{at}"
+        );
+        fs::remove_dir_all(&config).unwrap();
+        copy(&kept.path().join("config"), &config);
+    };
+    assert!(backs > 20, "{backs} of {at}");
+    assert_ne!(without_tables(old), new);
+}
+
+#[test]
+fn what_is_not_what_was_meant_changes_nothing() {
+    let host = Host::new();
+    let before = stand(&host.instance.config());
+    let mut stranger = good();
+    stranger.push(("authorized_keys", "x\n"));
+    let mut short = good();
+    short.pop();
+    let mut lying = good();
+    lying.push(("SHA256SUMS", "0000  relay_clientcerts\n"));
+    for (files, words) in [
+        (stranger, "does not belong there"),
+        (short, "lacks relayhost.example.org.crt.pem"),
+        (lying, "not those of SHA256SUMS"),
+    ] {
+        let said = host.put(&["sh"], PATH, &Sent::of(&files));
+        assert!(
+            said.contains("end failed") && said.contains(words),
+            "{said}"
+        );
+        assert_eq!(stand(&host.instance.config()), before);
+    }
+    // A link in the place of a file, and names that climb.
+    let place = tempfile::tempdir().unwrap();
+    for (name, content) in good() {
+        fs::write(place.path().join(name), content).unwrap();
+    }
+    fs::write(place.path().join("SHA256SUMS"), "").unwrap();
+    fs::remove_file(place.path().join("relay_clientcerts")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", place.path().join("relay_clientcerts")).unwrap();
+    let sent = Sent::packed(place.path(), &["SHA256SUMS"], &good());
+    let said = host.put(&["sh"], PATH, &sent);
+    assert!(
+        said.contains("the archive lacks relay_clientcerts"),
+        "{said}"
+    );
+    let sent = Sent::packed(
+        place.path(),
+        &["SHA256SUMS", "../../../etc/hostname"],
+        &good(),
+    );
+    let said = host.put(&["sh"], PATH, &sent);
+    assert!(said.contains("odd name"), "{said}");
+    // Bytes that are not those announced; a script cut short.
+    let sent = Sent::of(&good());
+    let script = host.script(Sends::Public {
+        size: sent.bytes.len(),
+        sha256: &sent.sha256,
+    });
+    let mut other = sent.bytes.clone();
+    other[700] ^= 1;
+    for payload in [&other[..], &sent.bytes[..sent.bytes.len() - 1], b""] {
+        let said = host.run(&["sh"], PATH, &script, payload);
+        assert!(said.contains("not all of it arrived"), "{said}");
+    }
+    for cut in [1, script.len() / 2, script.len() - 2] {
+        let said = host.run(&["sh"], PATH, &script[..cut], &sent.bytes);
+        assert!(!said.contains("relayca:t0:"), "{said}");
+    }
+    // A key that is not the certificate's.
+    let key = host
+        .instance
+        .config()
+        .join("relayca/relayhost.example.org.key.pem");
+    let good_key = fs::read(&key).unwrap();
+    fs::write(&key, "no key\n").unwrap();
+    let said = host.run(&["sh"], PATH, &script, &sent.bytes);
+    assert!(said.contains("the certificate is not for"), "{said}");
+    fs::write(&key, good_key).unwrap();
+    // Something of somebody else's in the way.
+    let odd = host.instance.config().join("relayca/relay_clientcerts");
+    std::os::unix::fs::symlink("/etc/passwd", &odd).unwrap();
+    let said = host.run(&["sh"], PATH, &script, &sent.bytes);
+    assert!(said.contains("is no plain file"), "{said}");
+    fs::remove_file(odd).unwrap();
+    assert_eq!(stand(&host.instance.config()), before);
+}
+
+#[test]
+fn the_key_is_compared_by_openssl_or_by_ssh_keygen_whichever_is_there() {
+    let host = Host::new();
+    let tools = tempfile::tempdir().unwrap();
+    let path = tools.path().display().to_string();
+    // Nothing but links to what is needed: no openssl.
+    for tool in [
+        "sh",
+        "id",
+        "tr",
+        "sed",
+        "head",
+        "cut",
+        "awk",
+        "sha256sum",
+        "ls",
+        "ssh-keygen",
+        "base64",
+        "postconf",
+        "postfix",
+        "postmap",
+        "readlink",
+        "mktemp",
+        "mkdir",
+        "cp",
+        "cmp",
+        "sort",
+        "rm",
+        "grep",
+        "dd",
+        "cat",
+        "flock",
+        "mv",
+    ] {
+        let found = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+            .iter()
+            .map(|place| Path::new(place).join(tool))
+            .find(|path| path.exists())
+            .unwrap();
+        std::os::unix::fs::symlink(found, tools.path().join(tool)).unwrap();
+    }
+    let looks = |script: &str| host.run(&["/bin/sh"], &path, script, b"");
+    let script = host.script(Sends::Nothing);
+    // /usr/sbin comes behind the PATH, and Debian's openssl is in /usr/bin.
+    let key = format!("relayca:t0:key {}", host.spki());
+    assert!(looks(&script).contains(&key), "{}", looks(&script));
+    assert!(host.look().contains(&key));
+    fs::remove_file(tools.path().join("ssh-keygen")).unwrap();
+    assert!(looks(&script).contains("relayca:t0:key unknown"));
+}
