@@ -454,6 +454,20 @@ fn what_is_not_what_was_meant_changes_nothing() {
     let said = host.run(&["sh"], PATH, &script, &sent.bytes);
     assert!(said.contains("is no plain file"), "{said}");
     fs::remove_file(odd).unwrap();
+    // A place that others can write to.
+    let relayca = host.instance.config().join("relayca");
+    fs::set_permissions(&relayca, fs::Permissions::from_mode(0o770)).unwrap();
+    let said = host.run(&["sh"], PATH, &script, &sent.bytes);
+    assert!(said.contains("by others than root"), "{said}");
+    fs::set_permissions(&relayca, fs::Permissions::from_mode(0o700)).unwrap();
+    // Somebody else than root.
+    let said = host.run(
+        &["setpriv", "--reuid=65534", "--clear-groups", "sh"],
+        PATH,
+        &script,
+        &sent.bytes,
+    );
+    assert!(said.contains("must run as root"), "{said}");
     assert_eq!(stand(&host.instance.config()), before);
 }
 

@@ -111,9 +111,11 @@ fn a_line_that_breaks_before_all_has_come_changes_nothing_and_after_it_the_host_
         "head -c $((size + 5000))",
         "head -c -1",
     ] {
-        let _ = fs::remove_file(format!("{place}/second"));
+        for name in ["second", "third"] {
+            let _ = fs::remove_file(format!("{place}/{name}"));
+        }
         let ssh = fleet.instead_of_ssh(&format!(
-            "if [ -e {place}/second ]; then\n  for last; do :; done; size=${{last##*count=}}; size=${{size%% *}}\n  {part} | real \"$@\"\nelse touch {place}/second; real \"$@\"; fi"
+            "if [ -e {place}/second ] && [ ! -e {place}/third ]; then\n  touch {place}/third; for last; do :; done; size=${{last##*count=}}; size=${{size%% *}}\n  {part} | real \"$@\"\nelse touch {place}/second; real \"$@\"; fi"
         ));
         let said = fleet.deploy_by(&ssh, &["--relays"]);
         ended(&said, 4);

@@ -59,6 +59,11 @@ table_is_current() {
 
 # The settings, made in copies of main.cf and master.cf below a directory.
 find_configuration() {
+  [ "$(id -u)" = 0 ] || give_up 'this must run as root: log in as root, or set `sudo = true` for the host'
+  for program in tar sha256sum readlink postconf postfix postmap; do
+    command -v "$program" > /dev/null || give_up "there is no $program"
+  done
+  [ -d "$config" ] || give_up "there is no directory $config"
   for file in main.cf master.cf; do
     [ -f "$config/$file" ] || give_up "$config/$file is missing; is Postfix installed there?"
   done
@@ -128,6 +133,7 @@ EOF
 }
 recover() {
   rm -f "$files/.journal.new"
+  rm -rf "$files"/.bundle.*
   if [ -e "$files/.finished" ]; then
     is_ours "$files/.finished" || give_up "$files/.finished is not what relayca wrote"
     tidy_up
@@ -315,17 +321,20 @@ begin_it() {
   runs || give_up 'Postfix ended after the reload: is a port taken? Its log tells why'
 }
 
+# Where others than root can write, they could put another file in the place of ours.
+is_rooted() {
+  set -- $(ls -ldn "$1")
+  case $1 in (d????w*|d???????w*) return 1 ;; esac
+  [ "$3" = 0 ]
+}
+
 put() {
-  [ "$(id -u)" = 0 ] || give_up 'this must run as root: set `sudo = true` for the host, or log in as root'
-  for program in tar sha256sum readlink postconf postfix postmap; do
-    command -v "$program" > /dev/null || give_up "there is no $program"
-  done
-  [ -d "$config" ] || give_up "there is no directory $config"
   find_configuration
   take_lock
   work=$files/.deploy
   recover
   if [ -L "$files" ]; then give_up "$files is a link"; fi
+  [ ! -e "$files" ] || is_rooted "$files" || give_up "$files can be written by others than root: chown root:root $files && chmod go-w $files"
   if [ ! -d "$files" ]; then mkdir -m 700 "$files" || give_up "$files cannot be made"; made=true; fi
   rm -rf "$work"
   mkdir -m 700 "$work" || give_up "$files cannot be written to"

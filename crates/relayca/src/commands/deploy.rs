@@ -316,8 +316,8 @@ fn status(way: &Way<'_>, targets: &[Target]) -> Result<u8, Failure> {
         .filter(|looked| state_of(looked) == "current")
         .count();
     printer.note(&format!(
-        "{current} of {} as they should be",
-        count(targets.len(), "host is", "hosts are")
+        "{current} of {} current",
+        count(targets.len(), "host", "hosts")
     ));
     if lag {
         printer.note("next: `relayca deploy HOST`, or --relays, or --all");

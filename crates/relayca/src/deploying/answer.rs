@@ -138,6 +138,7 @@ pub fn no_answer(ran: &Ran) -> String {
         End::TooMuch => "it said too much".to_owned(),
         End::Interrupted => "interrupted".to_owned(),
         // ssh ends so for its own reasons (ssh(1), EXIT STATUS).
+        End::Exit(Some(255)) if last.starts_with("ssh: ") => last.clone(),
         End::Exit(Some(255)) => with("ssh"),
         End::Exit(Some(code)) => with(&format!("it ended with code {code}")),
         End::Exit(None) => with("ssh was killed"),

@@ -195,7 +195,16 @@ fn plan(
         return over(State::Unchanged, told, None);
     }
     if standing::key(answer, target) == Key::Right {
-        return Ok(Planned::Wanting(Carried::Nothing));
+        // What a stopped run had put there goes first, and the key may be of that.
+        let carried = if answer.left {
+            opener
+                .carried(way.run, way.home, target)
+                .ok()
+                .and_then(Result::ok)
+        } else {
+            None
+        };
+        return Ok(Planned::Wanting(carried.unwrap_or(Carried::Nothing)));
     }
     match opener.carried(way.run, way.home, target)? {
         Ok(carried) => Ok(Planned::Wanting(carried)),
