@@ -460,6 +460,10 @@ fn what_is_not_what_was_meant_changes_nothing() {
     let said = host.run(&["sh"], PATH, &script, &sent.bytes);
     assert!(said.contains("by others than root"), "{said}");
     fs::set_permissions(&relayca, fs::Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::chown(&relayca, Some(65534), None).unwrap();
+    let said = host.run(&["sh"], PATH, &script, &sent.bytes);
+    assert!(said.contains("by others than root"), "{said}");
+    std::os::unix::fs::chown(&relayca, Some(0), None).unwrap();
     // Somebody else than root.
     let said = host.run(
         &["setpriv", "--reuid=65534", "--clear-groups", "sh"],
@@ -493,6 +497,7 @@ fn the_key_is_compared_by_openssl_or_by_ssh_keygen_whichever_is_there() {
         "postfix",
         "postmap",
         "readlink",
+        "tar",
         "mktemp",
         "mkdir",
         "cp",

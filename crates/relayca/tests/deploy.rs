@@ -163,6 +163,18 @@ fn a_bundle_sealed_to_the_hosts_ssh_key_is_opened_there_by_age() {
 fn no_secret_is_in_an_argument_the_environment_or_what_is_printed() {
     let fleet = Fleet::new();
     let place = fleet.admin.place().display().to_string();
+    // One of them is reached by another name, as somebody who becomes root there.
+    let mail_host = fleet.host(MAIL_HOST);
+    let section = format!("\n[host.\"{MAIL_HOST}\"]\n");
+    let login = format!(
+        "{section}ssh = \"root@127.0.0.1:{}\"\nsudo = true\n",
+        mail_host.sshd.port()
+    );
+    fleet.admin.edit(&section, &login).unwrap();
+    mail_host.shim(
+        "sudo",
+        &format!("#!/bin/sh\n[ \"$1\" = -n ] || exit 9\nshift\ntouch {place}/sudo\nexec \"$@\"\n"),
+    );
     // Every argument and variable of every ssh, and of what runs on the host.
     let ssh = fleet.instead_of_ssh(&format!(
         "{{ printf '%s\\n' \"$@\"; env; }} >> {place}/seen\nreal \"$@\""
@@ -178,6 +190,7 @@ fn no_secret_is_in_an_argument_the_environment_or_what_is_printed() {
     let dry = ended(&fleet.deploy(&["--all", "--dry-run"]), 0);
     let seen = fs::read_to_string(fleet.admin.place().join("seen")).unwrap();
     let there = fs::read_to_string(fleet.admin.place().join("seen-there")).unwrap();
+    assert!(fleet.admin.place().join("sudo").exists());
     assert!(
         seen.contains("BatchMode=yes") && there.contains("dd bs=1"),
         "{seen}{there}"

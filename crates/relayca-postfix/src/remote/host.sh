@@ -198,7 +198,10 @@ look() {
 }
 
 receive() {
-  cat > "$work/payload" || give_up "$files cannot be written to: is the disk full?"
+  # A line that hangs is not to keep others out for good.
+  bounded=
+  if timeout 1 true 2> /dev/null; then bounded='timeout 300'; fi
+  $bounded cat > "$work/payload" || give_up "$files cannot be written to: is the disk full?"
   [ "$(wc -c < "$work/payload" | tr -d ' ')" = "$size" ] && [ "$(sum "$work/payload")" = "$digest" ] || give_up 'not all of it arrived'
 }
 unpack() {
@@ -322,19 +325,23 @@ begin_it() {
 }
 
 # Where others than root can write, they could put another file in the place of ours.
-is_rooted() {
-  set -- $(ls -ldn "$1")
-  case $1 in (d????w*|d???????w*) return 1 ;; esac
-  [ "$3" = 0 ]
+refuse_foreign() {
+  if [ -L "$files" ]; then give_up "$files is a link"; fi
+  set -- $(ls -ldn "$config")
+  case $1 in (d???????w*) give_up "$config can be written by others than root: chmod o-w $config" ;; esac
+  [ -e "$files" ] || return
+  set -- $(ls -ldn "$files")
+  case $1$3 in
+  (d????w*|d???????w*|-*|*[1-9]) give_up "$files can be written by others than root: chown root:root $files && chmod go-w $files" ;;
+  esac
 }
 
 put() {
   find_configuration
   take_lock
+  refuse_foreign
   work=$files/.deploy
   recover
-  if [ -L "$files" ]; then give_up "$files is a link"; fi
-  [ ! -e "$files" ] || is_rooted "$files" || give_up "$files can be written by others than root: chown root:root $files && chmod go-w $files"
   if [ ! -d "$files" ]; then mkdir -m 700 "$files" || give_up "$files cannot be made"; made=true; fi
   rm -rf "$work"
   mkdir -m 700 "$work" || give_up "$files cannot be written to"

@@ -1,5 +1,7 @@
 //! `relayca deploy`: the hosts brought up to date over ssh, or asked whether they are.
 
+use std::path::Path;
+
 use relayca_ca::HostName;
 use relayca_inventory::{Inventory, NewEvent};
 use relayca_postfix::Sends;
@@ -20,6 +22,7 @@ use crate::home::Home;
 use crate::printer::{count, one_line};
 use crate::process;
 use crate::run::Run;
+use crate::steps::quoted;
 
 /// Runs the command; gives the exit code.
 pub fn run(run: &Run, arguments: &Deploy) -> Result<u8, Failure> {
@@ -255,7 +258,7 @@ fn state_of(looked: &Looked) -> &'static str {
 
 fn told_of(looked: &Looked) -> String {
     match &looked.answer {
-        Err(why) => format!("not reached; {why}"),
+        Err(why) => why.clone(),
         Ok(answer) if looked.lags.is_empty() => format!("Postfix {}", answer.version),
         Ok(_) => {
             let lags: Vec<&str> = looked.lags.iter().map(|lag| lag.told.as_str()).collect();
@@ -344,7 +347,8 @@ fn dry_run(way: &Way<'_>, targets: &[Target]) -> Result<u8, Failure> {
             },
         )?;
         let line = way.ssh.line(&target.destination, &script);
-        text.push_str(&format!("# On {}: {}\n", target.host, line.join(" ")));
+        let pasted: Vec<String> = line.iter().map(|word| quoted(Path::new(word))).collect();
+        text.push_str(&format!("# On {}: {}\n", target.host, pasted.join(" ")));
         for (name, digest) in &target.digests {
             text.push_str(&format!("# sends {digest}  {name}\n"));
         }

@@ -27,6 +27,8 @@ use crate::run::Run;
 const ASKED_AGAIN: (u32, u32) = (3, 90);
 /// The sealed bundle's name in what is sent.
 const SEALED: &str = "sealed.tar.age";
+/// Begins what is told where ssh did not get as far as our script.
+const NOT_REACHED: &str = "not reached; ";
 
 /// What all hosts have in common.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ fn ask(way: &Way<'_>, target: &Target) -> Result<Result<Answer, String>, Failure
     Ok(match &answer.end {
         Some((end, _)) if end == "looked" => Ok(answer),
         Some((_, why)) => Err(why.clone()),
-        None => Err(no_answer(&ran)),
+        None => Err(format!("{NOT_REACHED}{}", no_answer(&ran))),
     })
 }
 
@@ -175,13 +177,7 @@ fn plan(
         Err(_) if process::interrupted() => {
             return over(State::Skipped, "interrupted before it", None);
         }
-        Err(why) => {
-            return over(
-                State::Failed,
-                &format!("not reached; {why}"),
-                reach_hint(target, why),
-            );
-        }
+        Err(why) => return over(State::Failed, why, reach_hint(target, why)),
     };
     if let Settings::Refused(why) = &answer.settings {
         return over(State::Failed, why, None);

@@ -79,12 +79,12 @@ fn known(ssh: &Ssh, host: &HostName, destination: &Destination) -> Result<Vec<Re
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
     };
-    let name = value("hostkeyalias")
-        .filter(|alias| *alias != "none")
+    let alias = value("hostkeyalias").filter(|alias| *alias != "none");
+    let name = alias
         .or_else(|| value("hostname"))
         .unwrap_or(&destination.login.host);
     let sought = match value("port") {
-        Some(port) if port != "22" && value("hostkeyalias").is_none() => format!("[{name}]:{port}"),
+        Some(port) if port != "22" && alias.is_none() => format!("[{name}]:{port}"),
         _ => name.to_owned(),
     };
     if sought.starts_with('-') {

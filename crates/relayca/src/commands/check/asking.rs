@@ -8,7 +8,7 @@ use crate::deploying::carrying::{self, Way};
 use crate::deploying::ssh::Ssh;
 use crate::deploying::target;
 use crate::failure::Failure;
-use crate::home::Home;
+use crate::home::{Home, SETTINGS};
 use crate::run::Run;
 
 /// Asks all relays, and all mail hosts with a live certificate.
@@ -18,7 +18,18 @@ pub fn ask(
     options: &SshOptions,
     look: &Look,
 ) -> Result<Vec<Finding>, Failure> {
-    let targets = target::targets(run, home, &target::all(home, true)?)?;
+    let targets = match target::all(home, true).and_then(|all| target::targets(run, home, &all)) {
+        Ok(targets) => targets,
+        // What is wrong with the authority is found without asking; this says why nobody was asked.
+        Err(failure) => {
+            return Ok(vec![Finding::warning(
+                "host-unreached",
+                SETTINGS,
+                format!("no host was asked; {}", failure.message),
+                failure.hint.unwrap_or_default(),
+            )]);
+        }
+    };
     let ssh = Ssh::of(options, targets.len())?;
     let way = Way {
         run,
