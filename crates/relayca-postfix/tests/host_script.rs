@@ -1,221 +1,16 @@
-//! What `deploy` has a host's shell run: in every shell, with every tool killed at every moment, with every wrong archive. On a
-//! Postfix that does not run, so that nothing but the files counts.
+//! What `deploy` has a host's shell run: in every shell, with every tool killed at every moment, with every wrong archive, on a full
+//! disk. On a Postfix that does not run, so that nothing but the files counts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::collections::BTreeMap;
+mod host_kit;
+
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
 
-use relayca_postfix::{
-    HostScript, Refusal, RelayService, RelayStyle, Sends, Snippet, host_script, relay_snippet,
-};
-use xtask::lab::{Instance, Setup};
-
-const RELAY: &str = "relayhost.example.org";
-const NAMES: [&str; 4] = [
-    "SHA256SUMS",
-    "example.org-ca.crt.pem",
-    "relay_clientcerts",
-    "relayhost.example.org.crt.pem",
-];
-const MAP: &str = "# who\nAA:BB mailhost.example.org\n";
-
-/// A relay that waits for its files.
-struct Host {
-    instance: Instance,
-    snippet: Snippet,
-}
-
-/// An archive, and what the script is told of it.
-struct Sent {
-    bytes: Vec<u8>,
-    sha256: String,
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let mut child = Command::new("sha256sum")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(bytes).unwrap();
-    let said = child.wait_with_output().unwrap();
-    String::from_utf8(said.stdout).unwrap()[..64].to_owned()
-}
-
-impl Sent {
-    /// Made by stock tools.
-    fn of(files: &[(&str, &str)]) -> Self {
-        let place = tempfile::tempdir().unwrap();
-        let mut list = String::new();
-        for (name, content) in files {
-            fs::write(place.path().join(name), content).unwrap();
-            list.push_str(&format!("{}  {name}\n", sha256(content.as_bytes())));
-        }
-        if !files.iter().any(|(name, _)| *name == "SHA256SUMS") {
-            fs::write(place.path().join("SHA256SUMS"), list).unwrap();
-        }
-        Self::packed(place.path(), &["SHA256SUMS"], files)
-    }
-
-    fn packed(place: &Path, first: &[&str], files: &[(&str, &str)]) -> Self {
-        let mut names: Vec<&str> = first.to_vec();
-        names.extend(
-            files
-                .iter()
-                .map(|(name, _)| *name)
-                .filter(|name| *name != "SHA256SUMS"),
-        );
-        let said = Command::new("tar")
-            .arg("-C")
-            .arg(place)
-            .arg("-cf")
-            .arg("-")
-            .args(names)
-            .output()
-            .unwrap();
-        Self {
-            sha256: sha256(&said.stdout),
-            bytes: said.stdout,
-        }
-    }
-}
-
-fn good() -> Vec<(&'static str, &'static str)> {
-    vec![
-        ("example.org-ca.crt.pem", "the CA\n"),
-        ("relay_clientcerts", MAP),
-        ("relayhost.example.org.crt.pem", "a certificate\n"),
-    ]
-}
-
-/// Content, mode and owner of every file; no times.
-type Stand = BTreeMap<PathBuf, (Vec<u8>, u32, u32)>;
-
-fn stand(root: &Path) -> Stand {
-    let mut all = BTreeMap::new();
-    let mut todo = vec![root.to_owned()];
-    while let Some(directory) = todo.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            let found = path.symlink_metadata().unwrap();
-            let content = if found.is_file() {
-                fs::read(&path).unwrap()
-            } else {
-                Vec::new()
-            };
-            if found.is_dir() {
-                todo.push(path.clone());
-            }
-            all.insert(path, (content, found.mode(), found.uid()));
-        }
-    }
-    all
-}
-
-impl Host {
-    fn new() -> Self {
-        let instance = Setup::new(RELAY).create().unwrap();
-        let relayca = instance.config().join("relayca");
-        fs::set_permissions(&relayca, fs::Permissions::from_mode(0o700)).unwrap();
-        let key = relayca.join("relayhost.example.org.key.pem");
-        let made = Command::new("openssl")
-            .args([
-                "genpkey",
-                "-algorithm",
-                "EC",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-out",
-            ])
-            .arg(&key)
-            .status()
-            .unwrap();
-        assert!(made.success());
-        let service = RelayService {
-            domain: "example.org".into(),
-            relay: RELAY.into(),
-            port: 2500,
-            wrapper: false,
-            config_directory: instance.config_inside(),
-            digest: "sha256".into(),
-            refusal: Refusal::Defer,
-            senders: Vec::new(),
-        };
-        let snippet = relay_snippet(&service, RelayStyle::Block).unwrap();
-        Self { instance, snippet }
-    }
-
-    fn spki(&self) -> String {
-        let key = self
-            .instance
-            .config()
-            .join("relayca/relayhost.example.org.key.pem");
-        let said = Command::new("openssl")
-            .args(["pkey", "-pubout", "-outform", "DER", "-in"])
-            .arg(key)
-            .output()
-            .unwrap();
-        sha256(&said.stdout)
-    }
-
-    fn script(&self, sends: Sends<'_>) -> String {
-        host_script(&HostScript {
-            host: RELAY,
-            config_directory: &self.instance.config_inside(),
-            token: "t0",
-            names: &NAMES,
-            maps: &["relay_clientcerts"],
-            spki: &self.spki(),
-            snippet: &self.snippet,
-            sends,
-        })
-        .unwrap()
-    }
-
-    /// As ssh has it: the script, then the archive, on the standard input of a shell that was told the script's length.
-    fn run(&self, shell: &[&str], path: &str, script: &str, payload: &[u8]) -> String {
-        let boot = format!("eval \"$(dd bs=1 count={} 2>/dev/null)\"", script.len());
-        let mut child = Command::new(shell[0])
-            .args(&shell[1..])
-            .args(["-c", &boot])
-            .env("PATH", path)
-            .env_remove("MAIL_CONFIG")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let _ = stdin
-            .write_all(script.as_bytes())
-            .and_then(|()| stdin.write_all(payload));
-        drop(stdin);
-        let said = child.wait_with_output().unwrap();
-        format!(
-            "{}{}",
-            String::from_utf8_lossy(&said.stdout),
-            String::from_utf8_lossy(&said.stderr)
-        )
-    }
-
-    fn put(&self, shell: &[&str], path: &str, sent: &Sent) -> String {
-        let script = self.script(Sends::Public {
-            size: sent.bytes.len(),
-            sha256: &sent.sha256,
-        });
-        self.run(shell, path, &script, &sent.bytes)
-    }
-
-    fn look(&self) -> String {
-        self.run(&["sh"], PATH, &self.script(Sends::Nothing), b"")
-    }
-}
-
-const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+use host_kit::{Host, PATH, Sent, Stand, good, stand};
+use relayca_postfix::Sends;
 
 #[test]
 fn every_shell_puts_all_in_place_once_and_says_so() {
@@ -223,19 +18,28 @@ fn every_shell_puts_all_in_place_once_and_says_so() {
     let sent = Sent::of(&good());
     let clean = stand(&host.instance.config());
     let mut alike: Option<Stand> = None;
-    for shell in [
-        &["dash"][..],
-        &["bash"],
-        &["bash", "--posix"],
-        &["busybox", "sh"],
+    // Nothing but busybox and Postfix, as on Alpine.
+    let applets = tempfile::tempdir().unwrap();
+    let made = Command::new("busybox")
+        .args(["--install", "-s"])
+        .arg(applets.path())
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let alone = applets.path().display().to_string();
+    for (shell, path) in [
+        (&["dash"][..], PATH),
+        (&["bash", "--posix"], PATH),
+        (&["busybox", "sh"], PATH),
+        (&["/bin/busybox", "sh"], &alone),
     ] {
-        let said = host.put(shell, PATH, &sent);
+        let said = host.put(shell, path, &sent);
         assert!(
             said.contains("relayca:t0:end deployed"),
             "{shell:?}: {said}"
         );
         let now = stand(&host.instance.config());
-        let again = host.put(shell, PATH, &sent);
+        let again = host.put(shell, path, &sent);
         assert!(
             again.contains("relayca:t0:end unchanged"),
             "{shell:?}: {again}"
@@ -525,4 +329,44 @@ fn the_key_is_compared_by_openssl_or_by_ssh_keygen_whichever_is_there() {
     assert!(host.look().contains(&key));
     fs::remove_file(tools.path().join("ssh-keygen")).unwrap();
     assert!(looks(&script).contains("relayca:t0:key unknown"));
+}
+
+/// Lays a small file system over CONFIG/relayca, with the key in it; then says what is there, before and after.
+const SMALL: &str = r#"cp "$1"/relayca/*.key.pem "$1/key" && mount -t tmpfs -o size="$2",mode=700 tmpfs "$1/relayca" && mv "$1/key" "$1/relayca/relayhost.example.org.key.pem" || exit
+chmod 600 "$1"/relayca/*
+all() { ( cd "$1" && find . -type f | sort | xargs sha256sum | sed "s/^/$2 /" ); }
+all "$1" before
+sh -c "$4"
+all "$1" after"#;
+
+#[test]
+fn on_a_disk_that_fills_up_all_is_as_it_was() {
+    let host = Host::new();
+    let config = host.instance.config_inside();
+    let sent = Sent::of(&good());
+    let (mut failed, mut pages) = (0, 4);
+    loop {
+        let size = format!("{}k", pages * 4);
+        let shell = [
+            "unshare", "--mount", "sh", "-c", SMALL, "sh", &config, &size,
+        ];
+        let said = host.put(&shell, PATH, &sent);
+        let of = |word: &str| -> Vec<String> {
+            said.lines()
+                .filter_map(|line| line.strip_prefix(word))
+                .map(str::to_owned)
+                .collect()
+        };
+        assert!(!of("before ").is_empty(), "{said}");
+        if said.contains("end deployed") {
+            assert_ne!(of("before "), of("after "));
+            break;
+        }
+        assert!(said.contains("relayca:t0:end failed"), "{said}");
+        assert_eq!(of("before "), of("after "), "{said}");
+        failed += 1;
+        pages += 3;
+        assert!(pages < 200, "{said}");
+    }
+    assert!(failed > 5, "{failed}");
 }

@@ -242,3 +242,32 @@ fn the_styles_of_a_mail_host_are_settled_too_and_only_once() {
         same(&before, &stand(&fleet.host(MAIL_HOST).instance.config()));
     }
 }
+
+#[test]
+fn a_new_key_and_a_new_ca_travel_by_deploy_alone_while_mail_flows() {
+    let fleet = Fleet::new();
+    let deployed = |arguments: &[&str]| ended(&fleet.deploy(arguments), 0);
+    deployed(&["--all"]);
+    fleet.mail_flows(MAIL_HOST);
+    fleet.admin.done(&["renew", "--rekey", "mailhost"]).unwrap();
+    let said = deployed(&["mailhost"]);
+    assert!(said.contains("certificate, key"), "{said}");
+    fleet.admin.done(&["retire", "mailhost"]).unwrap();
+    deployed(&["--relays"]);
+    fleet.mail_flows(MAIL_HOST);
+
+    fleet.admin.done(&["rollover", "prepare"]).unwrap();
+    let said = deployed(&["--all"]);
+    assert_eq!(said.matches("trust").count(), 2, "{said}");
+    fleet.admin.done(&["rollover", "activate"]).unwrap();
+    fleet.admin.done(&["renew", "--due"]).unwrap();
+    // One after the other: what was given out before holds in between.
+    deployed(&["--relays"]);
+    fleet.mail_flows(MAIL_HOST);
+    deployed(&["--all"]);
+    fleet.admin.done(&["retire", MAIL_HOST, RELAY]).unwrap();
+    fleet.admin.done(&["rollover", "retire"]).unwrap();
+    deployed(&["--all"]);
+    fleet.mail_flows(MAIL_HOST);
+    deployed(&["--status"]);
+}

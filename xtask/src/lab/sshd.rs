@@ -69,6 +69,10 @@ impl Sshd {
     /// # Errors
     /// Where it does not start, with its log.
     pub fn start(instance: &Instance, authorized: &str) -> Result<Self> {
+        ensure!(
+            program().is_file(),
+            "there is no sshd; `cargo xtask test` unpacks one"
+        );
         let directory = instance.directory().join("ssh");
         fs::create_dir(&directory)?;
         let bin = instance.directory().join("bin");
