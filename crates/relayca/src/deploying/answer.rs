@@ -12,6 +12,8 @@ use crate::printer::one_line;
 const LONGEST_LINE: usize = 600;
 /// Lines that are handed on.
 const MOST_NOTES: usize = 12;
+/// Files that are told of: more than any bundle has.
+const MOST_FILES: usize = 64;
 
 /// What Postfix's settings there are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,14 +76,18 @@ pub fn read(out: &str, token: &str) -> Answer {
             "version" => answer.version = rest.to_owned(),
             "running" => answer.running = rest == "yes",
             "file" => {
-                if let Some((name, digest)) = rest.split_once(' ') {
+                if let Some((name, digest)) = rest.split_once(' ')
+                    && answer.files.len() < MOST_FILES
+                {
                     answer.files.insert(name.to_owned(), digest.to_owned());
                 }
             }
             "key" if rest == "open" => answer.key_is_open = true,
             "key" => answer.key = rest.to_owned(),
             "table" => {
-                if let Some(name) = rest.strip_suffix(" stale") {
+                if let Some(name) = rest.strip_suffix(" stale")
+                    && answer.stale.len() < MOST_FILES
+                {
                     answer.stale.push(name.to_owned());
                 }
             }
@@ -107,6 +113,27 @@ pub fn read(out: &str, token: &str) -> Answer {
         }
     }
     answer
+}
+
+impl Answer {
+    /// Everything that came from the host and is shown or compared.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        let refused = match &self.settings {
+            Settings::Refused(why) => Some(why),
+            _ => None,
+        };
+        let files = self.files.iter().flat_map(|(name, digest)| [name, digest]);
+        let end = self.end.iter().flat_map(|(end, why)| [end, why]);
+        [&self.version, &self.key]
+            .into_iter()
+            .chain(files)
+            .chain(&self.stale)
+            .chain(&self.changed)
+            .chain(&self.notes)
+            .chain(refused)
+            .chain(end)
+            .map(String::as_str)
+    }
 }
 
 /// Why there was no answer, in a line: ssh's own last words, or the host's.

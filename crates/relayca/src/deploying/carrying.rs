@@ -21,6 +21,7 @@ use crate::home::Home;
 use crate::installing::digest;
 use crate::pieces;
 use crate::process;
+use crate::progress;
 use crate::run::Run;
 
 /// How often a host is asked again after the line broke, and how often while a run is at work there; a second apart.
@@ -54,7 +55,13 @@ pub struct Looked {
 
 /// Asks all of them.
 pub fn look_at(way: &Way<'_>, targets: &[Target]) -> Result<Vec<Looked>, Failure> {
-    let looked = in_parallel(targets, way.jobs, |target| look(way, target));
+    let bar = progress::bar(way.run, targets.len(), "asking", "hosts");
+    let looked = in_parallel(targets, way.jobs, |target| {
+        let looked = look(way, target);
+        bar.inc(1);
+        looked
+    });
+    bar.finish_and_clear();
     looked.into_iter().collect()
 }
 
@@ -125,14 +132,15 @@ pub fn carry_out(
     let relay_is_known = targets.iter().any(|target| target.relay);
     let relay_is_good = outcomes.iter().any(|one| one.relay && one.state.is_good());
     if relay_is_known && !relay_is_good {
-        for one in &mail_hosts {
+        for (number, one) in mail_hosts.iter().enumerate() {
             let mut outcome = outcome_of(
                 one,
                 State::Skipped,
                 "no relay could be brought up to date, and its mail would only wait",
             );
-            outcome.hint =
-                Some("mend a relay and run it again; --no-relays leaves them out".to_owned());
+            // Once is enough.
+            outcome.hint = (number == 0)
+                .then(|| "mend a relay and run it again; --no-relays leaves them out".to_owned());
             told(&outcome);
             outcomes.push(outcome);
         }
