@@ -12,6 +12,8 @@ use anyhow::{Context as _, Result, ensure};
 const PKILINT: &str = "pkilint==0.13.3";
 /// The Exim that reads revocation lists.
 const EXIM: &str = "exim4-daemon-light";
+/// The sshd that `deploy` is tried with.
+const SSHD: &str = "openssh-server";
 /// The certificates that Debian's programs trust.
 pub const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -22,7 +24,7 @@ struct Need {
     tests: &'static str,
 }
 
-const POSTFIX_TESTS: &str = "binary(/^(postfix|probe|install|lint_live|explain_live|roles)/) | package(relayca-postfix) | (package(relayca-fingerprint) & kind(test))";
+const POSTFIX_TESTS: &str = "binary(/^(postfix|probe|install|deploy|lint_live|explain_live|roles)/) | package(relayca-postfix) | (package(relayca-fingerprint) & kind(test))";
 const COMMAND_TESTS: &str = "(package(relayca) & kind(test))";
 /// Those that start a Dovecot beside Postfix, and ask both with clients of their own.
 const DOVECOT_TESTS: &str = "binary(/dovecot|^roles|^probe/)";
@@ -259,6 +261,12 @@ pub fn provide() -> Result<Vec<Missing>> {
             tests: "binary(exim)",
         });
     }
+    if let Err(error) = sshd() {
+        missing.push(Missing {
+            what: format!("sshd from Debian: {error:#}"),
+            tests: "binary(/^deploy/)",
+        });
+    }
     Ok(missing)
 }
 
@@ -347,15 +355,28 @@ fn pkilint() -> Result<()> {
     plain
 }
 
-/// Unpacks Exim and the libraries that this machine lacks into target/judges/exim, where the tests look for it. Installed it
-/// would take Postfix's place: only one of the two can be the mail system of a Debian.
+/// Exim and the libraries that this machine lacks. Installed it would take Postfix's place: only one of the two can be the mail
+/// system of a Debian.
 fn exim() -> Result<()> {
-    let place = workspace().join("target/judges/exim");
-    if place.join("usr/sbin/exim4").exists() {
+    unpack(EXIM, "exim", "usr/sbin/exim4")
+}
+
+/// Likewise sshd, where there is none: installed it would listen on port 22.
+fn sshd() -> Result<()> {
+    if xtask::lab::sshd::program().is_file() {
+        return Ok(());
+    }
+    unpack(SSHD, "sshd", "usr/sbin/sshd")
+}
+
+/// Unpacks a package and what it needs into target/judges, where the tests look for it.
+fn unpack(package: &str, name: &str, program: &str) -> Result<()> {
+    let place = workspace().join("target/judges").join(name);
+    if place.join(program).exists() {
         return Ok(());
     }
     ensure!(present("apt-get"), "there is no apt-get here");
-    println!("xtask: unpacking {EXIM} into {}", place.display());
+    println!("xtask: unpacking {package} into {}", place.display());
     let archives = place.join("archives");
     std::fs::create_dir_all(archives.join("partial"))?;
     let cache = format!("Dir::Cache::archives={}", archives.display());
@@ -368,7 +389,7 @@ fn exim() -> Result<()> {
             "--no-install-recommends",
             "-o",
             &cache,
-            EXIM,
+            package,
         ])
     };
     if download().is_err() {
@@ -396,7 +417,7 @@ fn exim() -> Result<()> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    ensure!(place.join("usr/sbin/exim4").exists(), "{EXIM} has no exim4");
+    ensure!(place.join(program).exists(), "{package} has no {program}");
     Ok(())
 }
 

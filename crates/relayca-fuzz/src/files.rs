@@ -1,10 +1,15 @@
-//! Files that people and other programs write: relayca.toml, lists of hosts, the trees of other CAs. The promises stand beside the readers, in `relayca::outside`.
+//! What people, other programs and hosts write: relayca.toml, lists of hosts, answers to `deploy`, the trees of other CAs. The promises stand beside the readers, in `relayca::outside`.
 
 use crate::words::kept;
 
 /// relayca.toml, and its edits by commands.
 pub fn settings(data: &[u8]) -> bool {
     kept(data, relayca::outside::settings)
+}
+
+/// What a host says over ssh.
+pub fn host_answers(data: &[u8]) -> bool {
+    kept(data, relayca::outside::host_answer)
 }
 
 /// Lists of hosts, of mail hosts and of relays.

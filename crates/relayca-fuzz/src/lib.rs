@@ -19,7 +19,7 @@ mod words;
 
 pub use bundles::{archives, identities, recipients, sealed};
 pub use certificates::{certificates, foreign_authorities, inspection, requests, revocation_lists};
-pub use files::{host_lists, imports, settings};
+pub use files::{host_answers, host_lists, imports, settings};
 pub use inventory::inventory;
 pub use keys::{locked_keys, private_keys};
 pub use log::mail_log;
@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("archives", archives),
     ("certificates", certificates),
     ("foreign_authorities", foreign_authorities),
+    ("host_answers", host_answers),
     ("host_lists", host_lists),
     ("identities", identities),
     ("imports", imports),

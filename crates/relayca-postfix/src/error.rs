@@ -16,6 +16,9 @@ pub enum SnippetError {
     /// Not an absolute directory of plain characters.
     #[error("`{0}` is not an absolute directory in plain characters")]
     Directory(String),
+    /// Not a bare file name, or not a word, of plain characters.
+    #[error("`{0}` is not a plain name")]
+    FileName(String),
     /// Port 0.
     #[error("port 0 cannot be listened on")]
     Port,
@@ -78,6 +81,7 @@ impl SnippetError {
             Self::Directory(_) => {
                 "use letters, digits, `.`, `_`, `-` and `/`, without `..` and without a slash at the end"
             }
+            Self::FileName(_) => "use letters, digits, `.`, `_` and `-`",
             Self::Port => "the relay service is usually on port 2500",
             Self::Digest(_) => "choose one of md5, sha1, sha256, sha384, sha512",
             Self::NoRelay => "name at least one relay",

@@ -14,6 +14,7 @@ pub mod log;
 mod mail_host;
 mod maps;
 mod relay;
+mod remote;
 pub mod roles;
 pub mod rules;
 mod script;
@@ -26,6 +27,7 @@ pub use files::{NewFiles, files_script};
 pub use mail_host::{MailHost, NextHop, Style, mail_host_snippet};
 pub use maps::{access_map_script, access_map_text, map_script};
 pub use relay::{Refusal, RelayService, RelayStyle, SenderBinding, relay_snippet};
+pub use remote::{HostScript, Sends, host_script};
 pub use troubleshooting::troubleshooting;
 
 /// The directory below Postfix's configuration directory in which everything of relayca lies.
@@ -50,6 +52,8 @@ pub struct Snippet {
     pub script: String,
     /// What the admin should know beforehand, one sentence each, for stderr.
     pub warnings: Vec<String>,
+    /// What [`host_script`] makes its own script of.
+    parts: script::Parts,
 }
 
 /// The file name of a host's private key in [`SUBDIRECTORY`].

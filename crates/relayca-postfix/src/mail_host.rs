@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::script::{self, Target};
+use crate::script::{self, Parts, Target};
 use crate::setting::{self, Group, fixed, group};
 use crate::{
     SUBDIRECTORY, Snippet, SnippetError, authority_file, certificate_file, key_file, validate,
@@ -120,29 +120,29 @@ pub fn mail_host_snippet(mail_host: &MailHost) -> Result<Snippet, SnippetError> 
     let owner = format!("{domain} mailhost");
     let master_block = setting::block(&owner, &setting::service(line, &transport));
 
-    text.push_str(&match mail_host.style {
+    let mut checks = match mail_host.style {
         Style::Main => script::main_is_ours(&authority_file(domain)),
         Style::Transport | Style::Postconf => script::transport_is_ours(&authority_file(domain)),
-    });
-    text.push_str(&script::next_hops_resolve(
+    };
+    checks.push_str(&script::next_hops_resolve(
         &names_to_look_up(&mail_host.relays),
         mail_host.style,
     ));
-    text.push_str(&script::overriding_settings(
+    checks.push_str(&script::overriding_settings(
         mail_host.style,
         mail_host.relays.len() > 1,
     ));
-    text.push_str(&script::keep_old_files());
+    let mut edits = String::new();
     match mail_host.style {
         Style::Postconf => {
-            text.push_str(script::changing());
-            text.push_str(&setting::postconf_service(
+            edits.push_str(script::changing());
+            edits.push_str(&setting::postconf_service(
                 "relayca/unix",
                 "relayca unix - - n - - smtp",
                 &transport,
             ));
-            text.push_str(&setting::postconf_main(&main));
-            text.push_str(&script::if_known(
+            edits.push_str(&setting::postconf_main(&main));
+            edits.push_str(&script::if_known(
                 "tls_required_enable",
                 &setting::postconf_main(&known_later),
             ));
@@ -157,11 +157,11 @@ pub fn mail_host_snippet(mail_host: &MailHost) -> Result<Snippet, SnippetError> 
                 ),
             );
             let names = format!("{} tls_required_enable", setting::names(&main));
-            text.push_str(&script::edit_function(&owner));
+            edits.push_str(&script::edit_function(&owner));
             if mail_host.style == Style::Transport {
-                text.push_str(&script::edit("master.cf", "relayca/unix", &master_block));
+                edits.push_str(&script::edit("master.cf", "relayca/unix", &master_block));
             }
-            text.push_str(&script::edit_if_known(
+            edits.push_str(&script::edit_if_known(
                 "tls_required_enable",
                 "main.cf",
                 &names,
@@ -169,6 +169,9 @@ pub fn mail_host_snippet(mail_host: &MailHost) -> Result<Snippet, SnippetError> 
             ));
         }
     }
+    text.push_str(&checks);
+    text.push_str(&script::keep_old_files());
+    text.push_str(&edits);
     text.push_str(&script::finish());
 
     // The piece on its own is for eyes and for hands: what an old Postfix does not know stays a comment in it.
@@ -183,6 +186,7 @@ pub fn mail_host_snippet(mail_host: &MailHost) -> Result<Snippet, SnippetError> 
         master_cf: (mail_host.style == Style::Transport).then_some(master_block),
         script: text,
         warnings: warnings(mail_host),
+        parts: Parts::new(target.oldest, &checks, edits),
     })
 }
 

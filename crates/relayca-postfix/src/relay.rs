@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::script::{self, Target};
+use crate::script::{self, Parts, Target};
 use crate::setting::{self, Group, fixed, group};
 use crate::{
     ACCESS_MAP, CLIENT_MAP, SUBDIRECTORY, Snippet, SnippetError, authority_file, certificate_file,
@@ -162,32 +162,35 @@ pub fn relay_snippet(service: &RelayService, style: RelayStyle) -> Result<Snippe
         oldest: script::OLDEST,
     };
     let mut text = script::start(&target);
-    text.push_str(&script::port_is_ours(port, &authority_file(domain)));
-    text.push_str(&script::keep_old_files());
-    text.push_str(&script::build_map(map));
+    let checks = script::port_is_ours(port, &authority_file(domain));
+    let mut edits = String::new();
     match style {
         RelayStyle::Block => {
-            text.push_str(&script::edit_function(&owner));
-            text.push_str(&script::edit(
+            edits.push_str(&script::edit_function(&owner));
+            edits.push_str(&script::edit(
                 "master.cf",
                 &format!("{port}/inet {manager}/unix"),
                 &block,
             ));
         }
         RelayStyle::Postconf => {
-            text.push_str(script::changing());
-            text.push_str(&setting::postconf_service(
+            edits.push_str(script::changing());
+            edits.push_str(&setting::postconf_service(
                 &format!("{manager}/unix"),
                 &format!("{manager} unix - - n 1000? 1 tlsmgr"),
                 &keeps_none,
             ));
-            text.push_str(&setting::postconf_service(
+            edits.push_str(&setting::postconf_service(
                 &format!("{port}/inet"),
                 &format!("{port} inet n - n - - smtpd"),
                 &groups,
             ));
         }
     }
+    text.push_str(&checks);
+    text.push_str(&script::keep_old_files());
+    text.push_str(&script::build_map(map));
+    text.push_str(&edits);
     text.push_str(&script::finish_relay(port));
 
     let mut warnings = Vec::new();
@@ -208,6 +211,7 @@ pub fn relay_snippet(service: &RelayService, style: RelayStyle) -> Result<Snippe
         master_cf: (style == RelayStyle::Block).then_some(block),
         script: text,
         warnings,
+        parts: Parts::new(target.oldest, &checks, edits),
     })
 }
 

@@ -88,15 +88,41 @@ done
 for file in {files}; do
   [ -s \"$files/$file\" ] || stop \"$files/$file is missing: unpack the bundle of {bundle_of} there first; nothing was changed\"
 done
+{young_enough}",
+        files = target.files.join(" "),
+        young_enough = young_enough(*oldest),
+    );
+    text
+}
+
+/// Stops on an older Postfix.
+fn young_enough(oldest: Oldest) -> String {
+    format!(
+        "\
 case $(postconf -h mail_version) in
 ({older}) stop 'this Postfix is older than {version}; nothing was changed' ;;
 esac
 ",
-        files = target.files.join(" "),
         older = oldest.older,
         version = oldest.version,
-    );
-    text
+    )
+}
+
+/// What of a script is the same wherever it is run: what is asked before anything is touched, and what is set. Both use `stop`
+/// and `say`; the second changes `$main` and `$master` by way of `$work`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) checks: String,
+    pub(crate) edits: String,
+}
+
+impl Parts {
+    pub(crate) fn new(oldest: Oldest, checks: &str, edits: String) -> Self {
+        Self {
+            checks: format!("{}{checks}", young_enough(oldest)),
+            edits,
+        }
+    }
 }
 
 /// Stops if another service listens on the port, or if the port is another domain's.

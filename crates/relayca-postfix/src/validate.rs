@@ -67,6 +67,25 @@ pub(crate) fn directory(text: &str) -> Result<&str, SnippetError> {
     }
 }
 
+/// A bare file name in `[A-Za-z0-9._-]`, not beginning with a dot or a dash.
+pub(crate) fn file_name(text: &str) -> Result<&str, SnippetError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if (1..=255).contains(&text.len()) && !text.starts_with(['.', '-']) && text.bytes().all(plain) {
+        Ok(text)
+    } else {
+        Err(SnippetError::FileName(shown(text)))
+    }
+}
+
+/// Letters and digits, or nothing.
+pub(crate) fn word(text: &str) -> Result<&str, SnippetError> {
+    if text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        Ok(text)
+    } else {
+        Err(SnippetError::FileName(shown(text)))
+    }
+}
+
 /// A port that can be listened on.
 pub(crate) fn port(number: u16) -> Result<u16, SnippetError> {
     if number == 0 {

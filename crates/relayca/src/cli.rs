@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod deploy;
 mod explain;
 mod install;
 mod life;
@@ -14,6 +15,7 @@ mod lint;
 mod ports;
 mod probe;
 
+pub use deploy::{Deploy, SshOptions};
 pub use explain::Explain;
 pub use install::{Install, Uninstall};
 pub use life::{
@@ -122,6 +124,8 @@ pub enum Command {
     Passphrase(Passphrase),
     /// Open a bundle, check it and lay out its files
     Open(Open),
+    /// Bring hosts up to date over ssh, relays first; or ask them whether they are
+    Deploy(Deploy),
     /// On a host: put a bundle in place, and with --apply tell Postfix
     Install(Install),
     /// On a host: take back what `install` did

@@ -8,6 +8,7 @@ mod checking;
 mod cli;
 mod commands;
 mod dates;
+mod deploying;
 mod disk;
 mod explaining;
 mod failure;
@@ -106,6 +107,7 @@ fn dispatch(run: &Run, command: &Command) -> Result<u8, Failure> {
         Command::Bundle(arguments) => commands::bundle::run(run, arguments)?,
         Command::Passphrase(arguments) => commands::passphrase::run(run, arguments)?,
         Command::Open(arguments) => commands::open::run(run, arguments)?,
+        Command::Deploy(arguments) => return commands::deploy::run(run, arguments),
         Command::Install(arguments) => commands::install::run(run, arguments)?,
         Command::Uninstall(arguments) => commands::uninstall::run(run, arguments)?,
         Command::Verify(arguments) => return commands::verify::run(run, arguments),

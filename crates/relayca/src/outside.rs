@@ -10,6 +10,7 @@ use relayca_ca::{AltName, Domain, HostName};
 use time::OffsetDateTime;
 
 use crate::dates;
+use crate::deploying::answer::{self, Answer};
 use crate::hosts::{self, HostRequest};
 use crate::importing::contents::Contents;
 use crate::importing::leaves::{self, Said};
@@ -41,6 +42,28 @@ pub fn span(text: &str) -> Result<bool, Broken> {
         "a span changes when it is written",
     )?;
     Ok(true)
+}
+
+/// Reads what a host says to `deploy`, in a run whose token is `t0`.
+///
+/// # Errors
+/// The promise that was broken.
+pub fn host_answer(text: &str) -> Result<bool, Broken> {
+    let answer = answer::read(text, "t0");
+    let words: Vec<&str> = answer.words().collect();
+    promise(
+        words.len() < 400 && words.iter().all(|word| word.chars().count() <= 600),
+        "a host is not cut short",
+    )?;
+    promise(
+        !words.iter().any(|word| word.chars().any(char::is_control)),
+        "a host steers the terminal",
+    )?;
+    promise(
+        answer::read(text, "t1") == Answer::default() || text.contains("relayca:t1:"),
+        "words are taken for an answer that are none",
+    )?;
+    Ok(answer.end.is_some())
 }
 
 /// Reads relayca.toml, and edits it as `issue` does.

@@ -68,7 +68,7 @@ impl Instance {
         feed(command, "")
     }
 
-    fn command(&self, program: &str) -> std::process::Command {
+    pub(super) fn command(&self, program: &str) -> std::process::Command {
         self.tree.command_of(self.directory.path(), program)
     }
 

@@ -25,7 +25,7 @@
 //! can run Postfix: ask [`available`] first. Host names are given to an instance by [`Setup::knows`], in an `/etc/hosts`
 //! of its own (a mount namespace), so nothing outside the temporary directory changes.
 //!
-//! A [`Dovecot`] stands beside it for IMAP, POP3 and passwords.
+//! A [`Dovecot`] stands beside it for IMAP, POP3 and passwords, an [`Sshd`] for who comes from outside.
 //!
 //! Another version of Postfix is a [`Tree`], for example one made by `debootstrap`: `Setup::new(..).tree(Tree::at(..))`
 //! runs all commands of the instance in it.
@@ -36,6 +36,7 @@ pub mod openssl;
 mod port;
 mod setup;
 mod sink;
+pub mod sshd;
 mod suites;
 mod tree;
 
@@ -48,6 +49,7 @@ pub use instance::Instance;
 pub use port::Port;
 pub use setup::Setup;
 pub use sink::{Message, Sink};
+pub use sshd::Sshd;
 pub use suites::{SUITES, Suite};
 pub use tree::{Pasted, Tree, paste};
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::deploy::SshOptions;
+
 /// `relayca renew`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -219,6 +221,7 @@ certificate counts. A revocation list, where one was ever made, is due when a th
 Examples:
   relayca check
   relayca check --open -i key.txt
+  relayca check --ask
   relayca check --json
   relayca check --prometheus --out /var/lib/prometheus/node-exporter/relayca.prom
   relayca check --systemd")]
@@ -232,6 +235,12 @@ pub struct Check {
     /// Open all that is sealed to the admins, too (needs an identity or the passphrase)
     #[arg(long, conflicts_with = "systemd")]
     pub open: bool,
+    /// Ask the hosts over ssh whether they have what they should, too
+    #[arg(long, conflicts_with = "systemd")]
+    pub ask: bool,
+    /// How hosts are reached, for --ask
+    #[command(flatten)]
+    pub reach: SshOptions,
     /// Print metrics for node_exporter's textfile collector
     #[arg(long, conflicts_with = "systemd")]
     pub prometheus: bool,

@@ -1,6 +1,8 @@
 //! `relayca bundle`: a host's public pieces anew, or its bundle sealed to other recipients.
 
-use relayca_bundle::{Entry, OpenWith, Recipient};
+use std::path::PathBuf;
+
+use relayca_bundle::{Entry, OpenWith, Passphrase, Recipient};
 use relayca_ca::{Certificate, HostName};
 use relayca_inventory::{Change, Inventory, NewEvent};
 use serde_json::json;
@@ -40,27 +42,12 @@ pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
         })
         .collect::<Result<Vec<_>, Failure>>()?;
 
-    let mut inventory = home.inventory()?;
-    let mut change = inventory.change()?;
-    disk::settle(&home.root, |id| Ok(change.published(id)?))?;
-    let staged = Staged::begin(&home.root, relayca_ca::Serial::random()?.to_string())?;
-    let mut written = Vec::new();
-    for ((host, _), key) in hosts.iter().zip(keys) {
-        let (certificate, entries) = public_entries(run, &home, &*change, host)?;
-        let relative = match key {
-            None => public_bundles::put(&staged, host, &certificate, &entries)?,
-            Some(key) => put_sealed(run, &staged, host, &certificate, entries, key, &seal_to)?,
-        };
-        change.record(&NewEvent {
-            at: dates::stamp(run.now),
-            what: if seal_to.is_empty() { "bundle" } else { "seal" }.into(),
-            serial: Some(certificate.serial().to_string()),
-            host: Some(host.to_string()),
-            detail: None,
-        })?;
-        written.push((host, home.path(&relative), certificate));
-    }
-    home.commit(change, staged, run.now)?;
+    let written = write(
+        run,
+        &home,
+        hosts.iter().map(|(host, _)| host).zip(keys),
+        &seal_to,
+    )?;
 
     if run.printer.json {
         let items: Vec<_> = written
@@ -87,6 +74,51 @@ pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
         "next, on the host: age -d -i KEY HOST.sealed.tar.age | tar -xf - -C CONFIG_DIRECTORY/relayca"
     });
     Ok(())
+}
+
+/// Seals one host's bundle anew, to these recipients; gives where it lies.
+pub fn seal(
+    run: &Run,
+    home: &Home,
+    host: &HostName,
+    seal_to: &[Recipient],
+) -> Result<PathBuf, Failure> {
+    let key = private_key(run, home, host)?;
+    let mut written = write(run, home, [(host, Some(key))], seal_to)?;
+    written
+        .pop()
+        .map(|(_, path, _)| path)
+        .ok_or_else(|| Failure::new("nothing was sealed"))
+}
+
+fn write<'a>(
+    run: &Run,
+    home: &Home,
+    hosts: impl IntoIterator<Item = (&'a HostName, Option<Entry>)>,
+    seal_to: &[Recipient],
+) -> Result<Vec<(&'a HostName, PathBuf, Certificate)>, Failure> {
+    let mut inventory = home.inventory()?;
+    let mut change = inventory.change()?;
+    disk::settle(&home.root, |id| Ok(change.published(id)?))?;
+    let staged = Staged::begin(&home.root, relayca_ca::Serial::random()?.to_string())?;
+    let mut written = Vec::new();
+    for (host, key) in hosts {
+        let (certificate, entries) = public_entries(run, home, &*change, host)?;
+        let relative = match key {
+            None => public_bundles::put(&staged, host, &certificate, &entries)?,
+            Some(key) => put_sealed(run, &staged, host, &certificate, entries, key, seal_to)?,
+        };
+        change.record(&NewEvent {
+            at: dates::stamp(run.now),
+            what: if seal_to.is_empty() { "bundle" } else { "seal" }.into(),
+            serial: Some(certificate.serial().to_string()),
+            host: Some(host.to_string()),
+            detail: None,
+        })?;
+        written.push((host, home.path(&relative), certificate));
+    }
+    home.commit(change, staged, run.now)?;
+    Ok(written)
 }
 
 /// The newest live certificate of a host, and the files that go with it.
@@ -135,11 +167,19 @@ fn put_sealed(
 
 /// The key in a host's bundle, where the admins hold its passphrase.
 fn private_key(run: &Run, home: &Home, host: &HostName) -> Result<Entry, Failure> {
-    let passphrase = bundle_passphrase(run, home, host)?;
+    key_in_bundle(home, host, &bundle_passphrase(run, home, host)?)
+}
+
+/// Likewise, with the bundle's passphrase at hand.
+pub fn key_in_bundle(
+    home: &Home,
+    host: &HostName,
+    passphrase: &Passphrase,
+) -> Result<Entry, Failure> {
     let path = home.path(&Home::bundle(host));
     let named = |failure: Failure| failure.within(path.display());
     let sealed = disk::read(&path, issuing::LONGEST_BUNDLE)?;
-    let archive = relayca_bundle::open(&sealed, &OpenWith::Passphrase(&passphrase))
+    let archive = relayca_bundle::open(&sealed, &OpenWith::Passphrase(passphrase))
         .map_err(|error| named(error.into()))?;
     relayca_bundle::unpack(&archive)
         .map_err(|error| named(error.into()))?

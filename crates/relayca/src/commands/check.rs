@@ -3,6 +3,7 @@
 //! In: the authority, read and never changed. Out: what is wrong or soon will be, worst first, each with what mends it.
 //! Exit codes: 0 all is well, 3 warnings, 4 critical, 1 it could not be looked at. The judgements are in [`crate::checking`].
 
+mod asking;
 mod opening;
 mod reading;
 
@@ -50,6 +51,9 @@ pub fn run(run: &Run, arguments: &Check) -> Result<u8, Failure> {
     let mut findings = judge(&home, &facts, &look);
     if arguments.open {
         findings.extend(opening::open(run, &home, &facts, &look)?);
+    }
+    if arguments.ask {
+        findings.extend(asking::ask(run, &home, &arguments.reach, &look)?);
     }
     let report = Report::new(
         home.settings.domain.to_string(),

@@ -457,7 +457,7 @@ fn notes(run: &Run, home: &Home, issued: &[Issued], relays: bool) {
         let relayca = steps::relayca(home);
         printer.note(&format!("next: set up the relay as printed, then paste `{relayca} snippet HOST` on every mail host"));
     } else {
-        printer.note("next: paste the steps in their order, the relay's first; until then the host's mail waits in its queue");
+        printer.note("next: paste the steps in their order, the relay's first, or let `relayca deploy` take them; until then the host's mail waits in its queue");
     }
 }
 

@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod check;
 pub mod completions;
 pub mod crl;
+pub mod deploy;
 pub mod explain;
 pub mod fingerprint;
 pub mod import;

@@ -67,10 +67,18 @@ pub fn sealed_passphrase(
     home: &Home,
     relative: &str,
 ) -> Result<relayca_bundle::Passphrase, Failure> {
+    passphrase_by(home, relative, &home.admin_identities(&run.secrets)?)
+}
+
+/// Likewise, with what opens it at hand.
+pub fn passphrase_by(
+    home: &Home,
+    relative: &str,
+    identities: &relayca_bundle::Identities,
+) -> Result<relayca_bundle::Passphrase, Failure> {
     let path = home.path(relative);
     let sealed = home.read(relative)?;
-    let identities = home.admin_identities(&run.secrets)?;
-    let opened = relayca_bundle::open(&sealed, &OpenWith::Identities(&identities))
+    let opened = relayca_bundle::open(&sealed, &OpenWith::Identities(identities))
         .map_err(|error| Failure::from(error).within(path.display()))?;
     passphrase_of(&opened).map_err(|failure| failure.within(path.display()))
 }

@@ -262,7 +262,7 @@ fn report(run: &Run, home: &Home, chosen: &[CertificateRecord], shorter: bool, h
     }
     if shorter {
         run.printer
-            .note("next: paste the map on every relay; until then the host may still relay there");
+            .note("next: paste the map on every relay, or `relayca deploy --relays`; until then the host may still relay there");
     } else if chosen.iter().any(|record| record.role == "mailhost") {
         run.printer
             .note("the relays' maps stay as they are: these were not in it, or their key is in another certificate");

@@ -27,6 +27,9 @@ const NEW: &str = ".relayca-new";
 /// Ends the second name of a file that is being replaced.
 const OLD: &str = ".relayca-old";
 
+/// Where `deploy` unpacks what it is sent; one that was killed leaves it.
+const DEPLOYING: &str = ".deploy";
+
 /// A file as it is to be.
 #[derive(Debug)]
 pub struct NewFile {
@@ -251,6 +254,13 @@ impl TakenBack {
 
 /// What an earlier run left is taken back or tidied up. Gives what is to be told of it.
 pub fn recover(place: &Place) -> Result<Option<String>, Failure> {
+    // Who holds the lock is the only one at work here.
+    match fs::remove_dir_all(place.files.join(DEPLOYING)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Failure::io("remove", &place.files.join(DEPLOYING), &error));
+        }
+        _ => {}
+    }
     match left(place)? {
         Left::Nothing => journal::clear(&place.files).map(|()| None),
         Left::Finished(journal) => {

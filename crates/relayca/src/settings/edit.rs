@@ -76,6 +76,8 @@ style = \"transport\"
 # [host.\"mailhost.{domain}\"]
 # senders = [\"{domain}\"]
 # config-directory = \"/usr/local/etc/postfix\"
+# ssh = \"admin@192.0.2.7:2222\"
+# sudo = true
 "
     )
 }

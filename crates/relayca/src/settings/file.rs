@@ -100,4 +100,7 @@ impl Default for PostfixFile {
 pub(super) struct HostFile {
     pub(super) senders: Option<Vec<String>>,
     pub(super) config_directory: Option<String>,
+    pub(super) ssh: Option<String>,
+    pub(super) sudo: bool,
+    pub(super) host_key: Option<String>,
 }

@@ -6,6 +6,7 @@
 
 mod edit;
 mod file;
+mod login;
 mod relay;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use self::file::{HostFile, SettingsFile};
 use crate::failure::{FAILED, Failure};
 
 pub use edit::{render, with_recipients, with_relay, with_senders};
+pub use login::Login;
 pub use relay::Relay;
 
 /// Days that a leaf certificate is valid: Apple caps private roots' server certificates at 825.
@@ -122,6 +124,12 @@ impl Settings {
             if let Some(directory) = &host.config_directory {
                 check_directory(directory).map_err(|error| at("config-directory", error))?;
             }
+            if let Some(login) = &host.ssh {
+                Login::parse(login).map_err(|error| at("ssh", error))?;
+            }
+            if let Some(file) = &host.host_key {
+                check_directory(file).map_err(|error| at("host-key", error))?;
+            }
         }
         check_directory(&file.postfix.config_directory)
             .map_err(|error| at("config-directory", error))?;
@@ -163,6 +171,22 @@ impl Settings {
             .get(host)
             .and_then(|host| host.senders.as_deref())
             .unwrap_or_default()
+    }
+
+    /// How `deploy` logs in on `host`, where that is said.
+    pub fn login(&self, host: &HostName) -> Option<Login> {
+        let text = self.hosts.get(host.as_str())?.ssh.as_deref()?;
+        Login::parse(text).ok()
+    }
+
+    /// Whether that login becomes root by sudo.
+    pub fn sudo(&self, host: &HostName) -> bool {
+        self.hosts.get(host.as_str()).is_some_and(|host| host.sudo)
+    }
+
+    /// The file on `host` that opens what is sealed to it, where that is said.
+    pub fn host_key(&self, host: &HostName) -> Option<&str> {
+        self.hosts.get(host.as_str())?.host_key.as_deref()
     }
 
     /// All hosts that are bound to senders.

@@ -1,0 +1,68 @@
+//! Asking the hosts themselves, for `check --ask`.
+//!
+//! In: the authority, ssh. Out: findings on hosts that lag, do not run, or cannot be reached. Nothing is changed on any.
+
+use crate::checking::{Finding, Look};
+use crate::cli::SshOptions;
+use crate::deploying::carrying::{self, Way};
+use crate::deploying::ssh::Ssh;
+use crate::deploying::target;
+use crate::failure::Failure;
+use crate::home::{Home, SETTINGS};
+use crate::run::Run;
+
+/// Asks all relays, and all mail hosts with a live certificate.
+pub fn ask(
+    run: &Run,
+    home: &Home,
+    options: &SshOptions,
+    look: &Look,
+) -> Result<Vec<Finding>, Failure> {
+    let targets = match target::all(home, true).and_then(|all| target::targets(run, home, &all)) {
+        Ok(targets) => targets,
+        // What is wrong with the authority is found without asking; this says why nobody was asked.
+        Err(failure) => {
+            return Ok(vec![Finding::warning(
+                "host-unreached",
+                SETTINGS,
+                format!("no host was asked; {}", failure.message),
+                failure.hint.unwrap_or_default(),
+            )]);
+        }
+    };
+    let ssh = Ssh::of(options, targets.len())?;
+    let way = Way {
+        run,
+        home,
+        ssh: &ssh,
+        jobs: usize::from(options.jobs),
+    };
+    let mut found = Vec::new();
+    for (target, looked) in targets.iter().zip(carrying::look_at(&way, &targets)?) {
+        let host = target.host.as_str();
+        let deploy = format!("{} deploy {host}", look.relayca);
+        match looked.answer {
+            Err(why) => found.push(Finding::warning(
+                "host-unreached",
+                host,
+                format!("it could not be asked; {why}"),
+                format!("{} deploy --status {host}", look.relayca),
+            )),
+            Ok(answer) if !answer.running => found.push(Finding::critical(
+                "host-stopped",
+                host,
+                "Postfix does not run there",
+                "start it there, and look at its log if it ends",
+            )),
+            Ok(_) => {}
+        }
+        found.extend(
+            looked
+                .lags
+                .into_iter()
+                .filter(|lag| lag.id != "postfix")
+                .map(|lag| Finding::warning("host-lags", host, lag.told, deploy.clone())),
+        );
+    }
+    Ok(found)
+}

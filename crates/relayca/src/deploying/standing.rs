@@ -1,0 +1,130 @@
+//! How a host stands beside what it should have.
+//!
+//! In: what it said of itself, what it should have. Out: [`Lag`]s, each with an id and words. It refuses to ask anything.
+
+use relayca_bundle::CHECKSUMS_NAME;
+use relayca_postfix::{ACCESS_MAP, CLIENT_MAP, authority_file, certificate_file};
+
+use super::answer::{Answer, Settings};
+use super::target::Target;
+
+/// One way in which a host is behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lag {
+    /// Names the kind, for programs: it does not change.
+    pub id: &'static str,
+    /// For people.
+    pub told: String,
+}
+
+fn lag(id: &'static str, told: impl Into<String>) -> Lag {
+    Lag {
+        id,
+        told: told.into(),
+    }
+}
+
+/// Whether the key there is the one of the certificate, as far as the host can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// It is.
+    Right,
+    /// There is none.
+    Missing,
+    /// It is another one, or no key.
+    Other,
+    /// It is right, and others may read it.
+    Open,
+}
+
+/// Judges the key.
+pub fn key(answer: &Answer, target: &Target) -> Key {
+    let certificate = certificate_file(target.host.as_str());
+    let certificate_is_there = || {
+        let wanted = target.digests.iter().find(|(name, _)| *name == certificate);
+        wanted.is_some_and(|(name, digest)| answer.files.get(name) == Some(digest))
+    };
+    match answer.key.as_str() {
+        _ if !target.live => Key::Right,
+        "missing" | "" => Key::Missing,
+        // Nothing there can read a key: beside its certificate it is taken for the right one.
+        "unknown" if !certificate_is_there() => Key::Other,
+        "unknown" => open_or_right(answer),
+        digest if digest == target.spki() => open_or_right(answer),
+        _ => Key::Other,
+    }
+}
+
+fn open_or_right(answer: &Answer) -> Key {
+    if answer.key_is_open {
+        Key::Open
+    } else {
+        Key::Right
+    }
+}
+
+/// Everything in which it is behind; nothing where all is as it should be.
+pub fn lags(answer: &Answer, target: &Target, domain: &str) -> Vec<Lag> {
+    let mut lags = Vec::new();
+    let host = target.host.as_str();
+    let mut others = Vec::new();
+    for (name, digest) in &target.digests {
+        let found = answer.files.get(name).map_or("null", String::as_str);
+        // `install` keeps the list of the bundle that it was given, which may name the key.
+        let of_install = name == CHECKSUMS_NAME && answer.settings == Settings::Installed;
+        if found == digest || of_install {
+            continue;
+        }
+        let state = if found == "null" { "missing" } else { "old" };
+        if name == CLIENT_MAP || name == ACCESS_MAP {
+            lags.push(lag("map", format!("the map {name} is {state}")));
+        } else if *name == certificate_file(host) {
+            lags.push(lag("certificate", format!("its certificate is {state}")));
+        } else if *name == authority_file(domain) {
+            lags.push(lag("trust", format!("its CA file is {state}")));
+        } else {
+            others.push(name.as_str());
+        }
+    }
+    match key(answer, target) {
+        Key::Right => {}
+        Key::Missing => lags.push(lag("key", "its key is missing")),
+        Key::Other => lags.push(lag("key", "its key is not the one of its certificate")),
+        Key::Open => lags.push(lag("key", "its key may be read by others than root")),
+    }
+    for map in &answer.stale {
+        if !lags.iter().any(|lag| lag.id == "map") {
+            lags.push(lag("table", format!("postmap was not run on {map}")));
+        }
+    }
+    match &answer.settings {
+        Settings::Same | Settings::Installed => {}
+        Settings::Differ | Settings::Unsaid => lags.push(lag(
+            "settings",
+            "its settings in main.cf or master.cf are missing or edited",
+        )),
+        Settings::Refused(why) => lags.push(lag(
+            "settings",
+            format!("its settings cannot be set: {why}"),
+        )),
+    }
+    if !answer.running {
+        lags.push(lag("postfix", "Postfix does not run"));
+    }
+    if answer.left {
+        lags.push(lag(
+            "stopped",
+            "a run was stopped in the middle there; the next one takes it back",
+        ));
+    }
+    // What only people read comes last, and alone it says that relayca.toml changed.
+    if !others.is_empty() && lags.is_empty() {
+        lags.push(lag("files", format!("not of today: {}", others.join(", "))));
+    }
+    lags
+}
+
+/// Whether a deploy would change something there: a Postfix that is stopped stays so.
+pub fn wants_deploy(lags: &[Lag]) -> bool {
+    lags.iter().any(|lag| lag.id != "postfix")
+}
