@@ -88,7 +88,7 @@ impl Change {
             Self::Cache => "a session cache in main.cf".into(),
             Self::Tls(version) => format!("only {version}"),
             Self::Key(kind) => format!("{kind} keys, the CA's too"),
-            Self::CaAndKey(ca, kind) => format!("{kind} keys below an {ca} CA"),
+            Self::CaAndKey(ca, kind) => format!("{kind} keys, the CA's {ca}"),
         }
     }
 }

@@ -97,7 +97,8 @@ pub fn document(trees: &[(Suite, Tree)], tables: &str) -> Result<String> {
 
 Written by `cargo xtask lab`. In each case `init` and `issue` were run, what they print was pasted as it stands, a message
 went from the mail host through the relay over TLS that the mail host verified, and `relayca probe --matrix` showed the relay
-everything that it must refuse: it refused all of it, and took the listed certificate. What a version does not offer is `-`.
+everything that it must refuse: it refused all of it, and took the listed certificate. As printed, and with each type of map, the
+mail host was then revoked, and its mail waited. What a version does not offer is `-`.
 
 {versions}
 {tables}"
