@@ -19,7 +19,8 @@ const OVERRIDES: &str = "\
 relayca: embedded-library *
 # The package is not made for Debian's archive: there is no bug that asked for it.
 relayca: initial-upload-closes-no-bugs *
-# It has no configuration and starts nothing; the timer is for users who enable it.
+# `relayca lint --root` reads that of another system, a backup's for example, on machines that have no dpkg too.
+relayca: uses-dpkg-database-directly *
 ";
 
 const SERVICE: &str = "\
@@ -75,9 +76,9 @@ pub fn package(parts: &Parts, out: &Path, epoch: &str) -> Result<PathBuf> {
     }
     let doc = tree.join("usr/share/doc/relayca");
     for document in Parts::documents()? {
-        let name = file_name(&document)?;
-        // The licence is in `copyright`; the history has a name that Debian expects.
-        if name != "LICENSE" {
+        let name = document.strip_prefix(workspace())?;
+        // That is in `copyright`.
+        if name != Path::new("LICENSE") {
             install(&document, &doc.join(name), 0o644)?;
         }
     }
@@ -198,7 +199,7 @@ fn copyright() -> Result<String> {
 fn changelog(epoch: &str) -> Result<String> {
     let date = said(Command::new("date").args(["-u", "-R", "-d", &format!("@{epoch}")]))?;
     Ok(format!(
-        "relayca ({VERSION}) unstable; urgency=medium\n\n  * See CHANGELOG.md beside this file.\n\n -- {MAINTAINER}  {}\n",
+        "relayca ({VERSION}) unstable; urgency=medium\n\n  * See docs/CHANGELOG.md beside this file.\n\n -- {MAINTAINER}  {}\n",
         date.trim()
     ))
 }
