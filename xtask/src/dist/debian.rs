@@ -106,8 +106,9 @@ pub fn package(parts: &Parts, out: &Path, epoch: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Asks lintian, where it is installed.
+/// Asks lintian, where it is installed, and systemd.
 pub fn judge(made: &[PathBuf]) -> Result<()> {
+    judge_units()?;
     let package = made
         .iter()
         .find(|file| file.extension().is_some_and(|end| end == "deb"))
@@ -132,6 +133,39 @@ pub fn judge(made: &[PathBuf]) -> Result<()> {
         String::from_utf8_lossy(&output.stderr)
     );
     println!("lintian --pedantic: nothing to say");
+    Ok(())
+}
+
+/// Asks systemd about the units, where it is installed.
+fn judge_units() -> Result<()> {
+    if !crate::needs::present("systemd-analyze") {
+        println!("systemd is not installed: the units were not judged");
+        return Ok(());
+    }
+    let tree = workspace().join("target/dist/deb");
+    let place = workspace().join("target/dist/units");
+    for end in ["service", "timer"] {
+        let unit = tree.join(format!("usr/lib/systemd/user/relayca-check@.{end}"));
+        // It looks for the program.
+        let text = fs::read_to_string(unit)?.replace(
+            "/usr/bin/relayca",
+            &tree.join("usr/bin/relayca").display().to_string(),
+        );
+        let named = format!("relayca-check@example.org.{end}");
+        write(&place.join(named), text, 0o644)?;
+    }
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--user", "--man=no"])
+        .arg(place.join("relayca-check@example.org.timer"))
+        .env("XDG_RUNTIME_DIR", &place)
+        .env("SYSTEMD_UNIT_PATH", format!("{}:", place.display()))
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() && text.is_empty(),
+        "systemd-analyze: {text}"
+    );
+    println!("systemd-analyze verify: nothing to say");
     Ok(())
 }
 
