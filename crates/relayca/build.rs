@@ -15,13 +15,21 @@ use std::process::Command;
 /// GCC's unwinder as an archive.
 const UNWINDER: &str = "libgcc_eh.a";
 
+/// Set where the program is to run on other systems than this one: `cargo xtask dist` does.
+const PORTABLE: &str = "RELAYCA_PORTABLE";
+
 /// The first glibc that loads packed relocations (DT_RELR).
 const PACKED_SINCE: (u32, u32) = (2, 36);
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed={PORTABLE}");
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
     if !is("CARGO_CFG_TARGET_OS", "linux") || !is("CARGO_CFG_TARGET_ENV", "gnu") {
+        return;
+    }
+    // This machine's unwinder and loader are newer than those that such a program must run with.
+    if std::env::var_os(PORTABLE).is_some() {
         return;
     }
     // Another target's archive would not fit: whoever builds across machines gets the library.

@@ -25,7 +25,7 @@ usage: cargo xtask COMMAND
   test    installs what the tests need (apt, as root) and runs all of them; arguments go to nextest
   bench   measures relayca beside its peers and beside the raw cost
   dist    makes what is handed out, in target/dist/out: the program for any Linux, a .deb, SBOM, checksums
-  lab     [--few] [SUITE...] plays the main job on other versions of Postfix; without SUITE on all of them
+  lab     [--few] [--deb FILE] [SUITE...] plays the main job on other versions of Postfix; without SUITE on all of them
   fuzz    [--seconds N] [TARGET...] runs each fuzz target for N seconds, 20 unless told otherwise
 ";
 

@@ -31,6 +31,7 @@ pub const SOON: Duration = Duration::from_secs(40);
 pub struct Admin {
     program: PathBuf,
     tree: Tree,
+    user: Option<String>,
     place: TempDir,
     recipient: String,
     past: Option<String>,
@@ -53,14 +54,27 @@ impl Admin {
     /// # Errors
     /// Where they cannot be made.
     pub fn new(program: &Path) -> Result<Self> {
-        Self::in_tree(program, Tree::default())
+        Self::make(program, Tree::default())
     }
 
-    /// Likewise, where the program is that of another system.
+    /// Likewise, where the program is that of another system, and is run by a user (`name:group`) there.
     ///
     /// # Errors
     /// Where they cannot be made.
-    pub fn in_tree(program: &Path, tree: Tree) -> Result<Self> {
+    pub fn in_tree(program: &Path, tree: Tree, user: &str) -> Result<Self> {
+        let mut admin = Self::make(program, tree)?;
+        let status = admin
+            .tree
+            .command("chown")
+            .args(["-R", user])
+            .arg(admin.tree.inside(admin.place()))
+            .status()?;
+        ensure!(status.success(), "chown {user}: no such user there");
+        admin.user = Some(user.to_owned());
+        Ok(admin)
+    }
+
+    fn make(program: &Path, tree: Tree) -> Result<Self> {
         let place = tempfile::tempdir_in(tree.outside(&std::env::temp_dir()))?;
         let (identity, recipient) = relayca_bundle::generate_identity();
         let mut file = fs::OpenOptions::new()
@@ -72,6 +86,7 @@ impl Admin {
         Ok(Self {
             program: program.to_owned(),
             tree,
+            user: None,
             place,
             recipient: recipient.text().to_owned(),
             past: None,
@@ -128,14 +143,16 @@ impl Admin {
     /// # Errors
     /// Where it cannot be started.
     pub fn run(&self, arguments: &[&str]) -> Result<Said> {
-        let mut command = match &self.past {
-            Some(when) => {
+        let mut command = match (&self.past, &self.user) {
+            (_, Some(user)) => self
+                .tree
+                .command_as(user, &self.program.display().to_string()),
+            (Some(when), None) => {
                 let mut command = Command::new("faketime");
                 command.arg(when).arg(&self.program);
                 command
             }
-            None if self.tree == Tree::default() => Command::new(&self.program),
-            None => self.tree.command(&self.program.display().to_string()),
+            (None, None) => Command::new(&self.program),
         };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("RELAYCA_") {

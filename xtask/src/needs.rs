@@ -16,6 +16,8 @@ const EXIM: &str = "exim4-daemon-light";
 const SSHD: &str = "openssh-server";
 /// The certificates that Debian's programs trust.
 pub const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The keys that sign Debian's archive.
+const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A program, the Debian package that has it, and the tests that cannot do without it (a nextest filter).
 struct Need {
@@ -229,7 +231,7 @@ pub struct Missing {
 pub fn provide() -> Result<Vec<Missing>> {
     let wanting: Vec<&Need> = NEEDS.iter().filter(|need| !present(need.program)).collect();
     if !wanting.is_empty()
-        && let Err(error) = apt_install(&wanting)
+        && let Err(error) = apt_install(wanting.iter().map(|need| need.package).collect())
     {
         eprintln!("xtask: {error:#}");
     }
@@ -270,6 +272,29 @@ pub fn provide() -> Result<Vec<Missing>> {
     Ok(missing)
 }
 
+/// Whether leaving something out is a failure.
+pub fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
+/// Installs what it takes to make the lab's trees and to run Postfix in them.
+pub fn provide_for_trees() -> Result<()> {
+    let wanting: Vec<&str> = [
+        ("debootstrap", "debootstrap"),
+        ("gpgv", "gpgv"),
+        (DEBIAN_KEYS, "debian-archive-keyring"),
+        ("unshare", "util-linux"),
+    ]
+    .into_iter()
+    .filter(|(program, _)| !present(program))
+    .map(|(_, package)| package)
+    .collect();
+    if !wanting.is_empty() {
+        apt_install(wanting)?;
+    }
+    xtask::lab::can_mount().map_err(anyhow::Error::msg)
+}
+
 /// Whether a program is on the path, or a file is there.
 pub fn present(program: &str) -> bool {
     if program.starts_with('/') {
@@ -281,8 +306,7 @@ pub fn present(program: &str) -> bool {
         .any(|directory| directory.join(program).is_file())
 }
 
-fn apt_install(needs: &[&Need]) -> Result<()> {
-    let mut packages: Vec<&str> = needs.iter().map(|need| need.package).collect();
+fn apt_install(mut packages: Vec<&str>) -> Result<()> {
     packages.sort_unstable();
     packages.dedup();
     ensure!(

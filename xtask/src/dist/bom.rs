@@ -5,11 +5,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::said;
 use super::tools::Tools;
 use crate::needs::workspace;
+
+/// Every rule of the schema, and nothing that it does not know.
+const JUDGE: &str = "\
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+error = JsonStrictValidator(SchemaVersion.V1_5).validate_str(open(sys.argv[1]).read())
+sys.exit(repr(error) if error else 0)
+";
 
 /// `relayca-VERSION.cdx.json`.
 pub fn write(tools: &Tools, out: &Path, epoch: &str) -> Result<PathBuf> {
@@ -57,5 +66,9 @@ pub fn write(tools: &Tools, out: &Path, epoch: &str) -> Result<PathBuf> {
         }
         fs::remove_file(written)?;
     }
-    found.ok_or_else(|| anyhow::anyhow!("cargo-cyclonedx wrote nothing for relayca"))
+    let found = found.context("cargo-cyclonedx wrote nothing for relayca")?;
+    said(tools.command("python3").args(["-c", JUDGE]).arg(&found))
+        .context("the bill of materials")?;
+    println!("the bill of materials holds to CycloneDX 1.5, strictly");
+    Ok(found)
 }

@@ -19,7 +19,8 @@ const OVERRIDES: &str = "\
 relayca: embedded-library *
 # The package is not made for Debian's archive: there is no bug that asked for it.
 relayca: initial-upload-closes-no-bugs *
-# It has no configuration and starts nothing; the timer is for users who enable it.
+# `relayca lint --root` reads that of another system, a backup's for example, on machines that have no dpkg too.
+relayca: uses-dpkg-database-directly *
 ";
 
 const SERVICE: &str = "\
@@ -75,9 +76,9 @@ pub fn package(parts: &Parts, out: &Path, epoch: &str) -> Result<PathBuf> {
     }
     let doc = tree.join("usr/share/doc/relayca");
     for document in Parts::documents()? {
-        let name = file_name(&document)?;
-        // The licence is in `copyright`; the history has a name that Debian expects.
-        if name != "LICENSE" {
+        let name = document.strip_prefix(workspace())?;
+        // That is in `copyright`.
+        if name != Path::new("LICENSE") {
             install(&document, &doc.join(name), 0o644)?;
         }
     }
@@ -105,8 +106,9 @@ pub fn package(parts: &Parts, out: &Path, epoch: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Asks lintian, where it is installed.
+/// Asks lintian, where it is installed, and systemd.
 pub fn judge(made: &[PathBuf]) -> Result<()> {
+    judge_units()?;
     let package = made
         .iter()
         .find(|file| file.extension().is_some_and(|end| end == "deb"))
@@ -131,6 +133,39 @@ pub fn judge(made: &[PathBuf]) -> Result<()> {
         String::from_utf8_lossy(&output.stderr)
     );
     println!("lintian --pedantic: nothing to say");
+    Ok(())
+}
+
+/// Asks systemd about the units, where it is installed.
+fn judge_units() -> Result<()> {
+    if !crate::needs::present("systemd-analyze") {
+        println!("systemd is not installed: the units were not judged");
+        return Ok(());
+    }
+    let tree = workspace().join("target/dist/deb");
+    let place = workspace().join("target/dist/units");
+    for end in ["service", "timer"] {
+        let unit = tree.join(format!("usr/lib/systemd/user/relayca-check@.{end}"));
+        // It looks for the program.
+        let text = fs::read_to_string(unit)?.replace(
+            "/usr/bin/relayca",
+            &tree.join("usr/bin/relayca").display().to_string(),
+        );
+        let named = format!("relayca-check@example.org.{end}");
+        write(&place.join(named), text, 0o644)?;
+    }
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--user", "--man=no"])
+        .arg(place.join("relayca-check@example.org.timer"))
+        .env("XDG_RUNTIME_DIR", &place)
+        .env("SYSTEMD_UNIT_PATH", format!("{}:", place.display()))
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() && text.is_empty(),
+        "systemd-analyze: {text}"
+    );
+    println!("systemd-analyze verify: nothing to say");
     Ok(())
 }
 
@@ -198,7 +233,7 @@ fn copyright() -> Result<String> {
 fn changelog(epoch: &str) -> Result<String> {
     let date = said(Command::new("date").args(["-u", "-R", "-d", &format!("@{epoch}")]))?;
     Ok(format!(
-        "relayca ({VERSION}) unstable; urgency=medium\n\n  * See CHANGELOG.md beside this file.\n\n -- {MAINTAINER}  {}\n",
+        "relayca ({VERSION}) unstable; urgency=medium\n\n  * See docs/CHANGELOG.md beside this file.\n\n -- {MAINTAINER}  {}\n",
         date.trim()
     ))
 }

@@ -44,9 +44,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
     println!();
     for file in &made {
         let size = fs::metadata(file)?.len();
+        let file = file.strip_prefix(workspace())?;
         println!("{:>9} KiB  {}", size.div_ceil(1024), file.display());
     }
     binary::report(&program)?;
+    binary::tell_of_others()?;
     debian::judge(&made)?;
     Ok(())
 }
@@ -131,11 +133,8 @@ fn archive(parts: &Parts, out: &Path, name: &str, epoch: &str) -> Result<PathBuf
         )?;
     }
     for document in Parts::documents()? {
-        let place = match document.extension() {
-            Some(_) if document.parent() != Some(&workspace()) => top.join("docs"),
-            _ => top.clone(),
-        };
-        install(&document, &place.join(file_name(&document)?), 0o644)?;
+        let place = top.join(document.strip_prefix(workspace())?);
+        install(&document, &place, 0o644)?;
     }
     let file = out.join(format!("{name}.tar.gz"));
     said(

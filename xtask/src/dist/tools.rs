@@ -11,8 +11,13 @@ use anyhow::{Context as _, Result, ensure};
 use super::said;
 use crate::needs::workspace;
 
-/// Zig's C compiler and linker, which can link against an older glibc, and cargo's way to it; both from PyPI.
-const FROM_PYPI: [&str; 2] = ["cargo-zigbuild==0.24.0", "ziglang==0.17.0"];
+/// Zig's C compiler and linker, which can link against an older glibc, and cargo's way to it; and the judge of the bill of
+/// materials.
+const FROM_PYPI: [&str; 3] = [
+    "cargo-zigbuild==0.24.0",
+    "ziglang==0.17.0",
+    "cyclonedx-python-lib[json-validation]==11.12.0",
+];
 /// Writes the bill of materials; from crates.io.
 const CYCLONEDX: (&str, &str) = ("cargo-cyclonedx", "0.5.9");
 
@@ -45,8 +50,10 @@ pub fn provide() -> Result<Tools> {
             "`{program}` is missing; on Debian: apt-get install git tar dpkg binutils"
         );
     }
-    if !directory.join("bin/cargo-zigbuild").exists() {
-        println!("xtask: installing {} from PyPI", FROM_PYPI.join(" "));
+    let list = FROM_PYPI.join(" ");
+    let stamp = directory.join("from-pypi");
+    if std::fs::read_to_string(&stamp).ok().as_ref() != Some(&list) {
+        println!("xtask: installing {list} from PyPI");
         said(Command::new("python3").args(["-m", "venv"]).arg(&directory))
             .context("python3 with its venv module is needed (Debian: python3-venv)")?;
         let pip = directory.join("bin/pip");
@@ -63,6 +70,7 @@ pub fn provide() -> Result<Tools> {
         } else {
             plain?;
         }
+        std::fs::write(&stamp, &list)?;
     }
     let (name, version) = CYCLONEDX;
     if !directory.join("bin").join(name).exists() {

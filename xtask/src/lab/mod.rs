@@ -61,6 +61,14 @@ pub fn available() -> Result<(), String> {
     tree::available()
 }
 
+/// Whether it can run Postfixes that lie in trees: root, `unshare`, and no refusal to mount.
+///
+/// # Errors
+/// What is missing, in one line.
+pub fn can_mount() -> Result<(), String> {
+    tree::can_mount()
+}
+
 /// Waits until `condition` holds, asking again every few milliseconds.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 
 use super::Tree;
 
@@ -36,9 +36,8 @@ pub const SUITES: &[Suite] = &[
 ];
 
 /// What every tree has.
-const BASE: &str = "postfix,postfix-lmdb,openssl";
-/// What is added where the suite has it.
-const FURTHER: &[&str] = &["age", "postfix-cdb"];
+const PACKAGES: &str = "postfix,postfix-lmdb,postfix-cdb,openssl,age";
+/// Where they come from, unless `RELAYCA_LAB_MIRROR` names another place.
 const MIRROR: &str = "http://deb.debian.org/debian";
 
 /// A suite of Debian.
@@ -73,14 +72,10 @@ impl Suite {
     /// Where debootstrap is missing or fails.
     pub fn tree(self) -> Result<Tree> {
         let place = place()?.join(self.name);
-        let tree = Tree::at(&place);
-        if !place.join("usr/sbin/postconf").exists() {
+        if !place.exists() {
             self.make(&place)?;
         }
-        for package in FURTHER {
-            add(&tree, &place, package)?;
-        }
-        Ok(tree)
+        Ok(Tree::at(place))
     }
 
     #[allow(
@@ -96,26 +91,26 @@ impl Suite {
             fs::remove_dir_all(&unfinished)?;
         }
         let output = Command::new("debootstrap")
-            .arg("--variant=minbase")
-            .arg(format!("--include={BASE}"))
+            // Where the archive's keys are missing it would go on without a look at the signature.
+            .args(["--variant=minbase", "--force-check-gpg"])
+            .arg(format!("--include={PACKAGES}"))
             .arg(self.name)
             .arg(&unfinished)
-            .arg(MIRROR)
+            .arg(std::env::var("RELAYCA_LAB_MIRROR").unwrap_or_else(|_| MIRROR.into()))
             .env("DEBIAN_FRONTEND", "noninteractive")
             .output()
             .context("run debootstrap (Debian package `debootstrap`)")?;
         if !output.status.success() {
             let log = fs::read_to_string(unfinished.join("debootstrap/debootstrap.log"));
+            let log = log.unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines.get(lines.len().saturating_sub(5)..);
             bail!(
-                "debootstrap {}: {}{}",
+                "debootstrap {}: {}{}\n{}",
                 self.name,
+                String::from_utf8_lossy(&output.stdout),
                 String::from_utf8_lossy(&output.stderr),
-                log.unwrap_or_default()
-                    .lines()
-                    .rev()
-                    .take(5)
-                    .collect::<Vec<_>>()
-                    .join("\n")
+                last.unwrap_or_default().join("\n")
             );
         }
         fs::rename(&unfinished, place)?;
@@ -133,31 +128,4 @@ fn place() -> Result<PathBuf> {
         None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
     };
     Ok(cache.join("relayca-lab"))
-}
-
-/// Adds a package where the suite has it; that it has none is remembered.
-fn add(tree: &Tree, place: &std::path::Path, package: &str) -> Result<()> {
-    let told = place.join(format!("var/lib/relayca-lab-{package}"));
-    if told.exists() {
-        return Ok(());
-    }
-    let apt = |arguments: &[&str]| -> Result<bool> {
-        let output = tree
-            .command("apt-get")
-            .args(["-qq", "-y", "--no-install-recommends"])
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .output()?;
-        Ok(output.status.success())
-    };
-    if !apt(&["install", package])? {
-        ensure!(
-            apt(&["update"])?,
-            "apt-get update fails in {}",
-            place.display()
-        );
-        apt(&["install", package])?;
-    }
-    fs::write(told, "")?;
-    Ok(())
 }

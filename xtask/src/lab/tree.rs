@@ -67,6 +67,17 @@ impl Tree {
         command
     }
 
+    /// Likewise, as another user than root.
+    pub fn command_as(&self, user: &str, program: &str) -> Command {
+        let mut command = Command::new("chroot");
+        command
+            .arg(format!("--userspec={user}"))
+            .arg(self.root.as_deref().unwrap_or(Path::new("/")))
+            .arg(program);
+        prepare(&mut command);
+        command
+    }
+
     /// Likewise, for it and all that it starts with the `/etc` files of an instance, whose directory (a path outside) this is.
     pub fn command_of(&self, instance: &Path, program: &str) -> Command {
         let root = self.root.as_deref().unwrap_or(Path::new(""));
@@ -156,29 +167,36 @@ fn pasted(output: &Output) -> Pasted {
 
 /// See [`super::available`].
 pub(crate) fn available() -> Result<(), String> {
-    let ask = |program: &str, arguments: &[&str]| -> Result<String, String> {
-        let output = Tree::default()
-            .command(program)
-            .args(arguments)
-            .output()
-            .map_err(|error| format!("`{program}` is missing: {error}"))?;
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        } else {
-            Err(format!(
-                "`{program}` fails: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            ))
-        }
-    };
+    can_mount()?;
+    ask("postconf", &["-d", "mail_version"])?;
+    ask("openssl", &["version"])?;
+    Ok(())
+}
+
+/// See [`super::can_mount`].
+pub(crate) fn can_mount() -> Result<(), String> {
     if ask("id", &["-u"])? != "0" {
         return Err("only root can run Postfix".to_owned());
     }
-    ask("postconf", &["-d", "mail_version"])?;
-    ask("openssl", &["version"])?;
     ask(
         "unshare",
         &["--mount", "sh", "-c", "mount --bind /etc/hosts /etc/hosts"],
     )?;
     Ok(())
+}
+
+fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Tree::default()
+        .command(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("`{program}` is missing: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(format!(
+            "`{program}` fails: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))
+    }
 }

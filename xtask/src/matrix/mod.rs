@@ -4,7 +4,9 @@
 //! docs/COMPATIBILITY.md after a full run. Refuses to know how a scenario is played.
 
 mod installed;
+mod package;
 mod scenario;
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,19 +14,21 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use scenario::Change;
 use xtask::lab::{SUITES, Suite, Tree};
 use xtask::main_job::Admin;
 
-use crate::needs::workspace;
+use crate::needs::{in_ci, provide_for_trees, workspace};
 
 const USAGE: &str = "\
 usage: cargo xtask lab [--few] [--deb FILE] [SUITE...]
 
-Without SUITE all of them, and docs/COMPATIBILITY.md is written. `--few` is for every change of the source.
-With --deb the package is installed in each tree, the main job is done with it from beginning to end, and it is purged.
-The trees are kept in $RELAYCA_LAB, or in ~/.cache/relayca-lab.";
+Without SUITE all of them, and docs/COMPATIBILITY.md is written. `--few` is for every change of the source: what this machine
+cannot do is left out and said, or with CI=true a failure.
+With --deb the package, and the archive beside it, are installed in each tree as docs/INSTALL.md says, the main job is done with
+them from beginning to end, and they are removed.
+The trees are kept in $RELAYCA_LAB, or in ~/.cache/relayca-lab, and come from $RELAYCA_LAB_MIRROR, or from deb.debian.org.";
 
 /// Runs what is asked for.
 ///
@@ -43,7 +47,6 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
     ensure!(!names.iter().any(|name| name.starts_with('-')), USAGE);
-    xtask::lab::available().map_err(anyhow::Error::msg)?;
     let all = names.is_empty();
     let suites: Vec<Suite> = if all {
         SUITES.to_vec()
@@ -53,18 +56,22 @@ pub fn run(arguments: &[String]) -> Result<()> {
             .map(|name| Suite::named(name))
             .collect::<Result<_>>()?
     };
-    let trees: Vec<(Suite, Tree)> = suites
-        .iter()
-        .map(|suite| Ok((*suite, suite.tree()?)))
-        .collect::<Result<_>>()?;
+    let trees = match trees(&suites) {
+        Ok(trees) => trees,
+        Err(error) if few && !in_ci() => {
+            eprintln!("xtask: LEFT OUT: other versions of Postfix: {error:#}");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     if let Some(package) = package {
-        return packaged(&package, &trees);
+        return package::hold(&package, &trees);
     }
     let program = program()?;
     let jobs = jobs(&trees, few)?;
     println!("lab: {} scenarios", jobs.len());
     let outcomes = play(&program, &trees, &jobs);
-    let text = table(&trees, &jobs, &outcomes);
+    let text = table::tables(&trees, &jobs, &outcomes);
     println!("{text}");
     let failed: Vec<&String> = outcomes
         .values()
@@ -72,7 +79,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         .collect();
     if all && !few && failed.is_empty() {
         let place = workspace().join("docs/COMPATIBILITY.md");
-        std::fs::write(&place, document(&trees, &text)?)?;
+        std::fs::write(&place, table::document(&trees, &text)?)?;
         println!("lab: wrote {}", place.display());
     }
     ensure!(
@@ -82,6 +89,20 @@ pub fn run(arguments: &[String]) -> Result<()> {
         jobs.len()
     );
     Ok(())
+}
+
+/// The trees of the suites, made at the same time where they are not there: it takes about a minute.
+fn trees(suites: &[Suite]) -> Result<Vec<(Suite, Tree)>> {
+    provide_for_trees()?;
+    std::thread::scope(|scope| {
+        let made: Vec<_> = suites
+            .iter()
+            .map(|suite| scope.spawn(move || Ok((*suite, suite.tree()?))))
+            .collect();
+        made.into_iter()
+            .map(|one| one.join().unwrap_or_else(|_| bail!("a tree was not made")))
+            .collect()
+    })
 }
 
 /// A scenario between two of the trees.
@@ -111,11 +132,12 @@ fn jobs(trees: &[(Suite, Tree)], few: bool) -> Result<Vec<Job>> {
             // With two trees or few scenarios, the oldest and the newest are enough.
             let ends = [0, trees.len() - 1];
             if other != index && (!few || (ends.contains(&index) && ends.contains(&other))) {
-                jobs.push(Job {
+                let across = if few { &[Change::None] } else { Change::ACROSS };
+                jobs.extend(across.iter().map(|change| Job {
                     relay: index,
                     mail_host: other,
-                    change: Change::None,
-                });
+                    change: change.clone(),
+                }));
             }
         }
     }
@@ -165,115 +187,6 @@ fn one(program: &Path, trees: &[(Suite, Tree)], job: &Job) -> Outcome {
         start.elapsed().as_secs_f64()
     );
     outcome
-}
-
-/// Two tables in Markdown: each way of setting up on each version, and each version to each.
-fn table(trees: &[(Suite, Tree)], jobs: &[Job], outcomes: &BTreeMap<usize, Outcome>) -> String {
-    let said = |relay: usize, mail_host: usize, change: &Change| {
-        let index = jobs.iter().position(|job| {
-            job.relay == relay && job.mail_host == mail_host && job.change == *change
-        });
-        match index.and_then(|index| outcomes.get(&index)) {
-            Some(Ok(())) => "holds",
-            Some(Err(_)) => "**fails**",
-            None => "-",
-        }
-    };
-    let heads: Vec<String> = trees
-        .iter()
-        .map(|(suite, _)| format!("{} ({})", suite.postfix, suite.name))
-        .collect();
-    let rule = "| --- ".repeat(trees.len() + 1);
-    let mut text = format!(
-        "| relay and mail host on | {} |\n{rule}|\n",
-        heads.join(" | ")
-    );
-    let mut changes: Vec<&Change> = Vec::new();
-    for job in jobs {
-        if job.relay == job.mail_host && !changes.contains(&&job.change) {
-            changes.push(&job.change);
-        }
-    }
-    for change in changes {
-        let row: Vec<&str> = (0..trees.len())
-            .map(|tree| said(tree, tree, change))
-            .collect();
-        text.push_str(&format!("| {} | {} |\n", change.title(), row.join(" | ")));
-    }
-    if trees.len() > 1 {
-        text.push_str(&format!(
-            "\n| mail host on | relay on {} |\n{rule}|\n",
-            heads.join(" | relay on ")
-        ));
-        for (index, head) in heads.iter().enumerate() {
-            let row: Vec<&str> = (0..trees.len())
-                .map(|relay| said(relay, index, &Change::None))
-                .collect();
-            text.push_str(&format!("| {head} | {} |\n", row.join(" | ")));
-        }
-    }
-    text
-}
-
-/// docs/COMPATIBILITY.md.
-fn document(trees: &[(Suite, Tree)], tables: &str) -> Result<String> {
-    let mut versions = String::from("| suite | Postfix | OpenSSL |\n| --- | --- | --- |\n");
-    for (suite, tree) in trees {
-        let ask = |program: &str, arguments: &[&str]| -> Result<String> {
-            let output = tree.command(program).args(arguments).output()?;
-            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        };
-        let postfix = ask("postconf", &["-d", "-h", "mail_version"])?;
-        let openssl = ask("openssl", &["version"])?;
-        let openssl = openssl.split_whitespace().nth(1).unwrap_or_default();
-        versions.push_str(&format!("| {} | {postfix} | {openssl} |\n", suite.name));
-    }
-    Ok(format!(
-        "\
-# Which Postfix
-
-Written by `cargo xtask lab`. In each case `init` and `issue` were run, what they print was pasted as it stands, a message
-went from the mail host through the relay over TLS that the mail host verified, and `relayca probe --matrix` showed the relay
-everything that it must refuse: it refused all of it, and took the listed certificate. What a version does not offer is `-`.
-
-{versions}
-{tables}"
-    ))
-}
-
-/// Installs a package in each tree, does the main job with it there, and purges it.
-fn packaged(package: &Path, trees: &[(Suite, Tree)]) -> Result<()> {
-    for (suite, tree) in trees {
-        let dpkg = |arguments: &[&str]| -> Result<()> {
-            let output = tree.command("dpkg").args(arguments).output()?;
-            ensure!(
-                output.status.success(),
-                "{}: dpkg {}: {}",
-                suite.name,
-                arguments.join(" "),
-                String::from_utf8_lossy(&output.stderr)
-            );
-            Ok(())
-        };
-        let inside = Path::new("/tmp/relayca-lab.deb");
-        std::fs::copy(package, tree.outside(inside)).context("copy the package")?;
-        let installed = dpkg(&["-i", "/tmp/relayca-lab.deb"]);
-        std::fs::remove_file(tree.outside(inside))?;
-        installed?;
-        let outcome = dpkg(&["-V", "relayca"]).and_then(|()| {
-            let admin = Admin::in_tree(Path::new("/usr/bin/relayca"), tree.clone())?;
-            scenario::holds(admin, tree, tree, &Change::None)
-        });
-        dpkg(&["-P", "relayca"])?;
-        ensure!(
-            !tree.outside(Path::new("/usr/share/doc/relayca")).exists(),
-            "{}: purging left something",
-            suite.name
-        );
-        outcome.with_context(|| format!("with the package on {}", suite.name))?;
-        println!("lab: {}: installed, relayed, purged", suite.name);
-    }
-    Ok(())
 }
 
 /// relayca, built from this source.

@@ -26,6 +26,8 @@ pub enum Change {
     Tls(&'static str),
     /// Keys of this type, the CA's too.
     Key(&'static str),
+    /// The CA's key is of the first type, the others of the second.
+    CaAndKey(&'static str, &'static str),
     /// Nothing is pasted: `relayca install` does it, run there or with `--root` from outside.
     Installed(From),
 }
@@ -40,7 +42,7 @@ pub enum From {
 }
 
 impl Change {
-    /// All that are tried, but for the map types, which differ.
+    /// What is tried with both on one version, but for the map types, which differ.
     pub const ALL: &[Change] = &[
         Change::None,
         Change::Chroot,
@@ -55,14 +57,31 @@ impl Change {
         Change::Key("rsa2048"),
         Change::Key("rsa3072"),
         Change::Key("rsa4096"),
+        Change::CaAndKey("rsa4096", "p256"),
+        Change::CaAndKey("p384", "ed25519"),
+        Change::CaAndKey("ed25519", "rsa2048"),
         Change::Installed(From::Inside),
         Change::Installed(From::Outside),
+    ];
+
+    /// What is tried between two versions: all that the two have to agree upon.
+    pub const ACROSS: &[Change] = &[
+        Change::None,
+        Change::Wrapper,
+        Change::Tls("TLSv1.2"),
+        Change::Tls("TLSv1.3"),
+        Change::Key("p384"),
+        Change::Key("ed25519"),
+        Change::Key("rsa2048"),
+        Change::Key("rsa3072"),
+        Change::Key("rsa4096"),
     ];
 
     /// Those that find most, for every change of the source.
     pub const FEW: &[Change] = &[
         Change::Chroot,
         Change::Style("main"),
+        Change::Style("postconf"),
         Change::Cache,
         Change::Installed(From::Inside),
     ];
@@ -73,14 +92,17 @@ impl Change {
     /// In the table.
     pub fn title(&self) -> String {
         match self {
-            Self::None => "as printed".into(),
+            Self::None => {
+                "as printed: P-256 keys, `--style transport`, the default map, no chroot".into()
+            }
             Self::Map(kind) => format!("`{kind}:` map"),
             Self::Chroot => "both services chrooted".into(),
             Self::Style(style) => format!("`--style {style}`"),
             Self::Wrapper => "implicit TLS (`wrapper = true`)".into(),
             Self::Cache => "a session cache in main.cf".into(),
             Self::Tls(version) => format!("only {version}"),
-            Self::Key(kind) => format!("{kind} keys"),
+            Self::Key(kind) => format!("{kind} keys, the CA's too"),
+            Self::CaAndKey(ca, kind) => format!("{kind} keys, the CA's {ca}"),
             Self::Installed(From::Inside) => "`relayca install --apply`, then `uninstall`".into(),
             Self::Installed(From::Outside) => "the same with `--root` from outside".into(),
         }
@@ -115,10 +137,11 @@ pub fn holds(admin: Admin, relay: &Tree, mail_host: &Tree, change: &Change) -> R
             "lmdb:${data_directory}/smtpd_scache",
         );
     }
-    let mut arguments = Vec::new();
-    if let Change::Key(kind) = change {
-        arguments = vec!["--key", kind, "--ca-key", kind];
-    }
+    let arguments = match change {
+        Change::Key(kind) => vec!["--key", kind, "--ca-key", kind],
+        Change::CaAndKey(ca, kind) => vec!["--key", kind, "--ca-key", ca],
+        _ => Vec::new(),
+    };
     let pair = Pair::of(
         admin,
         setup,
@@ -126,9 +149,17 @@ pub fn holds(admin: Admin, relay: &Tree, mail_host: &Tree, change: &Change) -> R
         &arguments,
     )?;
     match change {
-        Change::Style(style) => pair
-            .admin
-            .edit("style = \"transport\"", &format!("style = \"{style}\""))?,
+        Change::Style(style) => {
+            pair.admin
+                .edit("style = \"transport\"", &format!("style = \"{style}\""))?;
+            if *style == "postconf" {
+                // The relay's service anew, in this style.
+                let port = pair.port.number();
+                let gone = format!("postconf -MX {port}/inet relayca-tlsmgr-{port}/unix\n");
+                let printed = pair.admin.done(&["snippet", RELAY])?;
+                paste(&pair.relay, &format!("{gone}{printed}"))?;
+            }
+        }
         Change::Wrapper => {
             pair.admin.edit("wrapper = false", "wrapper = true")?;
             paste(&pair.relay, &pair.admin.done(&["snippet", RELAY])?)?;
@@ -149,7 +180,11 @@ pub fn holds(admin: Admin, relay: &Tree, mail_host: &Tree, change: &Change) -> R
             "not {version}: {log}"
         );
     }
-    closed(&pair)
+    closed(&pair)?;
+    match change {
+        Change::None | Change::Map(_) => revoked(&pair, change),
+        _ => Ok(()),
+    }
 }
 
 /// What is changed by hand after the pasting.
@@ -214,14 +249,30 @@ pub(super) fn closed(pair: &Pair) -> Result<()> {
     Ok(())
 }
 
+/// The mail of a host that is revoked waits: the relay has read the new table.
+fn revoked(pair: &Pair, change: &Change) -> Result<()> {
+    pair.paste(&pair.admin.done(&["revoke", "mailhost"])?)?;
+    afterwards(pair, change)?;
+    let before = pair.internet.count();
+    pair.mail_host
+        .send("info@example.org", "late@example.net", "after all")?;
+    pair.mail_host.wait_for_log("status=deferred", SOON)?;
+    ensure!(
+        pair.internet.count() == before,
+        "a revoked host still relays: {}",
+        pair.relay.log()
+    );
+    Ok(())
+}
+
+/// Pastes what ends in a reload, and waits until that is done.
 fn paste(instance: &Instance, script: &str) -> Result<()> {
+    let reloads = || instance.log().matches("reload -- version").count();
+    let before = reloads();
     let said = instance.paste(&format!(
         "export MAIL_CONFIG={}\n{script}",
         instance.config_inside()
     ))?;
     ensure!(said.ok(), "{script}\n{}", said.stderr);
-    instance
-        .wait_for_log("reload", SOON)
-        .or_else(|_| instance.wait_for_log("refresh", SOON))
-        .context("it did not reload")
+    xtask::lab::wait_for("the reload", SOON, || reloads() > before).with_context(|| instance.log())
 }
