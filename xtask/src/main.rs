@@ -12,6 +12,7 @@ mod bench;
 mod demo;
 mod dist;
 mod fuzz;
+mod mail_servers;
 mod matrix;
 mod needs;
 mod test;

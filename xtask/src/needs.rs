@@ -8,10 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::mail_servers;
+
 /// The version of pkilint whose verdicts the tests expect.
 const PKILINT: &str = "pkilint==0.13.3";
-/// The Exim that reads revocation lists.
-const EXIM: &str = "exim4-daemon-light";
 /// The certificates that Debian's programs trust.
 pub const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -26,6 +26,8 @@ const POSTFIX_TESTS: &str = "binary(/^(postfix|probe|install|lint_live|explain_l
 const COMMAND_TESTS: &str = "(package(relayca) & kind(test))";
 /// Those that start a Dovecot beside Postfix, and ask both with clients of their own.
 const DOVECOT_TESTS: &str = "binary(/dovecot|^roles|^probe/)";
+/// Those with other mail servers than Postfix.
+const MAIL_SERVER_TESTS: &str = "binary(/^exim|^mta/)";
 const FIREWALL_TESTS: &str = "binary(/^ports|^roles|^probe_egress/)";
 
 const NEEDS: &[Need] = &[
@@ -107,7 +109,7 @@ const NEEDS: &[Need] = &[
     Need {
         program: "systemd-analyze",
         package: "systemd",
-        tests: "binary(check_output)",
+        tests: "binary(/^check_output|^mta/)",
     },
     Need {
         program: "strace",
@@ -253,12 +255,11 @@ pub fn provide() -> Result<Vec<Missing>> {
             tests: "(package(relayca-ca) & kind(test)) | (package(relayca) & kind(test))",
         });
     }
-    if let Err(error) = exim() {
-        missing.push(Missing {
-            what: format!("Exim from Debian: {error:#}"),
-            tests: "binary(exim)",
-        });
-    }
+    let others = mail_servers::unpack(&workspace().join("target/judges"));
+    missing.extend(others.into_iter().map(|what| Missing {
+        what,
+        tests: MAIL_SERVER_TESTS,
+    }));
     Ok(missing)
 }
 
@@ -289,7 +290,7 @@ fn apt_install(needs: &[&Need]) -> Result<()> {
     apt(&arguments)
 }
 
-fn apt(arguments: &[&str]) -> Result<()> {
+pub fn apt(arguments: &[&str]) -> Result<()> {
     let output = Command::new("apt-get")
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
@@ -345,59 +346,6 @@ fn pkilint() -> Result<()> {
         );
     }
     plain
-}
-
-/// Unpacks Exim and the libraries that this machine lacks into target/judges/exim, where the tests look for it. Installed it
-/// would take Postfix's place: only one of the two can be the mail system of a Debian.
-fn exim() -> Result<()> {
-    let place = workspace().join("target/judges/exim");
-    if place.join("usr/sbin/exim4").exists() {
-        return Ok(());
-    }
-    ensure!(present("apt-get"), "there is no apt-get here");
-    println!("xtask: unpacking {EXIM} into {}", place.display());
-    let archives = place.join("archives");
-    std::fs::create_dir_all(archives.join("partial"))?;
-    let cache = format!("Dir::Cache::archives={}", archives.display());
-    let download = || {
-        apt(&[
-            "install",
-            "--download-only",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            "-o",
-            &cache,
-            EXIM,
-        ])
-    };
-    if download().is_err() {
-        apt(&["update", "-qq"])?;
-        download()?;
-    }
-    for entry in std::fs::read_dir(&archives)? {
-        let archive = entry?.path();
-        if archive
-            .extension()
-            .is_none_or(|extension| extension != "deb")
-        {
-            continue;
-        }
-        let output = Command::new("dpkg")
-            .arg("-x")
-            .arg(&archive)
-            .arg(&place)
-            .output()
-            .context("run dpkg")?;
-        ensure!(
-            output.status.success(),
-            "dpkg -x {}: {}",
-            archive.display(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    ensure!(place.join("usr/sbin/exim4").exists(), "{EXIM} has no exim4");
-    Ok(())
 }
 
 /// The workspace's directory.
