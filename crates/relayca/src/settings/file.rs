@@ -100,4 +100,5 @@ impl Default for PostfixFile {
 pub(super) struct HostFile {
     pub(super) senders: Option<Vec<String>>,
     pub(super) config_directory: Option<String>,
+    pub(super) mta: Option<String>,
 }
