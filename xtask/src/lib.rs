@@ -2,3 +2,4 @@
 
 pub mod lab;
 pub mod main_job;
+pub mod pasting;

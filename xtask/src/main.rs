@@ -15,6 +15,7 @@ mod fuzz;
 mod matrix;
 mod needs;
 mod test;
+mod unpacked;
 
 use std::process::ExitCode;
 

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
-use crate::lab::{Instance, Pasted, Port, Setup, Sink, Tree};
+use crate::lab::{Instance, Port, Setup, Sink, Tree};
+pub use crate::pasting::{Place, Step, paste, steps};
 
 /// The domain of the scenario.
 pub const DOMAIN: &str = "example.org";
@@ -121,6 +122,12 @@ impl Admin {
     #[must_use]
     pub fn recipient(&self) -> &str {
         &self.recipient
+    }
+
+    /// A path that the program printed, as seen from here.
+    #[must_use]
+    pub fn outside(&self, inside: &Path) -> PathBuf {
+        self.tree.outside(inside)
     }
 
     /// A file of the authority.
@@ -231,45 +238,6 @@ impl Admin {
         )?;
         Ok(())
     }
-}
-
-/// A printed step: where it is to be done, and the text to be pasted there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The heading, without its number.
-    pub title: String,
-    /// The host; `None` for the admin's own machine.
-    pub host: Option<String>,
-    /// The text below the heading.
-    pub commands: String,
-}
-
-/// Cuts what was printed at its headings (`# N. …`).
-#[must_use]
-pub fn steps(text: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    for line in text.lines() {
-        let heading = line
-            .strip_prefix("# ")
-            .and_then(|rest| rest.split_once(". "))
-            .filter(|(number, _)| number.parse::<u32>().is_ok());
-        match (heading, steps.last_mut()) {
-            (Some((_, title)), _) => steps.push(Step {
-                title: title.to_owned(),
-                host: title
-                    .strip_prefix("On ")
-                    .and_then(|rest| rest.split([',', ' ']).next())
-                    .map(str::to_owned),
-                commands: String::new(),
-            }),
-            (None, Some(step)) => {
-                step.commands.push_str(line);
-                step.commands.push('\n');
-            }
-            (None, None) => {}
-        }
-    }
-    steps
 }
 
 /// A mail host and a relay on real Postfixes, and the internet behind the relay.
@@ -386,54 +354,12 @@ impl Pair {
     /// # Errors
     /// Where a step fails, with what it said.
     pub fn paste(&self, printed: &str) -> Result<()> {
-        let mut passphrase = None;
-        for step in steps(printed) {
-            let Some(host) = &step.host else {
-                passphrase = self.here(&step)?;
-                continue;
-            };
-            let instance = self
-                .instance(host)
-                .with_context(|| format!("a step for `{host}`, which is not in the scenario"))?;
-            let said = match passphrase.take() {
-                Some(passphrase) if step.commands.contains("age -d") => {
-                    type_passphrase(instance, &step.commands, &passphrase)?
-                }
-                _ => instance.paste(&in_place(instance, &step.commands))?,
-            };
-            ensure!(
-                said.ok(),
-                "{}:\n{}\n{}\n{}",
-                step.title,
-                said.stdout,
-                said.stderr,
-                instance.log()
-            );
-        }
-        Ok(())
-    }
-
-    /// A step on the admin's machine: the copy that `scp` would make, and the passphrase that is shown.
-    fn here(&self, step: &Step) -> Result<Option<String>> {
-        let mut passphrase = None;
-        for line in step.commands.lines() {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            match words.as_slice() {
-                ["scp", file, target] => {
-                    let host = target.trim_start_matches("root@").trim_end_matches(':');
-                    let instance = self.instance(host).unwrap_or(&self.mail_host);
-                    let name = Path::new(file).file_name().context("scp of no file")?;
-                    let file = self.admin.tree.outside(Path::new(file));
-                    fs::copy(&file, instance.directory().join(name))?;
-                }
-                ["relayca", "passphrase", host] => {
-                    passphrase = Some(self.admin.done(&["passphrase", host])?);
-                }
-                ["relayca", "retire" | "renew" | "rollover" | "check", ..] | ["#", ..] | [] => {}
-                other => bail!("a step here that nobody can do: {other:?}"),
-            }
-        }
-        Ok(passphrase)
+        paste(
+            &self.admin,
+            printed,
+            &|host| self.instance(host).map(|instance| instance as &dyn Place),
+            &self.mail_host,
+        )
     }
 
     /// Sends a message from the mail host and waits until the internet has it.
@@ -453,25 +379,4 @@ impl Pair {
         })?;
         Ok(())
     }
-}
-
-/// The commands run where the bundle was copied to.
-fn in_place(instance: &Instance, commands: &str) -> String {
-    let directory = instance.inside(instance.directory());
-    format!("cd {}\n{commands}", directory.display())
-}
-
-/// Runs commands on a terminal of their own and types a passphrase there: `age` takes it from nowhere else.
-fn type_passphrase(instance: &Instance, commands: &str, passphrase: &str) -> Result<Pasted> {
-    let script = instance.directory().join("typed.sh");
-    fs::write(&script, format!("set -e\n{}", in_place(instance, commands)))?;
-    let typed = instance.directory().join("typed.txt");
-    fs::write(&typed, passphrase)?;
-    let said = instance.paste(&format!(
-        "script -qec 'sh {}' /dev/null < {}\n",
-        instance.inside(&script).display(),
-        instance.inside(&typed).display()
-    ));
-    fs::remove_file(typed)?;
-    said
 }

@@ -8,12 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::unpacked;
+
 /// The version of pkilint whose verdicts the tests expect.
 const PKILINT: &str = "pkilint==0.13.3";
-/// The Exim that reads revocation lists.
-const EXIM: &str = "exim4-daemon-light";
-/// The sshd that `deploy` is tried with.
-const SSHD: &str = "openssh-server";
 /// The certificates that Debian's programs trust.
 pub const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The keys that sign Debian's archive.
@@ -111,7 +109,7 @@ const NEEDS: &[Need] = &[
     Need {
         program: "systemd-analyze",
         package: "systemd",
-        tests: "binary(check_output)",
+        tests: "binary(/^check_output|^mta/)",
     },
     Need {
         program: "strace",
@@ -257,18 +255,12 @@ pub fn provide() -> Result<Vec<Missing>> {
             tests: "(package(relayca-ca) & kind(test)) | (package(relayca) & kind(test))",
         });
     }
-    if let Err(error) = exim() {
-        missing.push(Missing {
-            what: format!("Exim from Debian: {error:#}"),
-            tests: "binary(exim)",
-        });
-    }
-    if let Err(error) = sshd() {
-        missing.push(Missing {
-            what: format!("sshd from Debian: {error:#}"),
-            tests: "binary(/^deploy/)",
-        });
-    }
+    let unpacked = unpacked::unpack(&workspace().join("target/judges"));
+    missing.extend(
+        unpacked
+            .into_iter()
+            .map(|(what, tests)| Missing { what, tests }),
+    );
     Ok(missing)
 }
 
@@ -321,7 +313,7 @@ fn apt_install(mut packages: Vec<&str>) -> Result<()> {
     apt(&arguments)
 }
 
-fn apt(arguments: &[&str]) -> Result<()> {
+pub fn apt(arguments: &[&str]) -> Result<()> {
     let output = Command::new("apt-get")
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
@@ -377,72 +369,6 @@ fn pkilint() -> Result<()> {
         );
     }
     plain
-}
-
-/// Exim and the libraries that this machine lacks. Installed it would take Postfix's place: only one of the two can be the mail
-/// system of a Debian.
-fn exim() -> Result<()> {
-    unpack(EXIM, "exim", "usr/sbin/exim4")
-}
-
-/// Likewise sshd, where there is none: installed it would listen on port 22.
-fn sshd() -> Result<()> {
-    if xtask::lab::sshd::program().is_file() {
-        return Ok(());
-    }
-    unpack(SSHD, "sshd", "usr/sbin/sshd")
-}
-
-/// Unpacks a package and what it needs into target/judges, where the tests look for it.
-fn unpack(package: &str, name: &str, program: &str) -> Result<()> {
-    let place = workspace().join("target/judges").join(name);
-    if place.join(program).exists() {
-        return Ok(());
-    }
-    ensure!(present("apt-get"), "there is no apt-get here");
-    println!("xtask: unpacking {package} into {}", place.display());
-    let archives = place.join("archives");
-    std::fs::create_dir_all(archives.join("partial"))?;
-    let cache = format!("Dir::Cache::archives={}", archives.display());
-    let download = || {
-        apt(&[
-            "install",
-            "--download-only",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            "-o",
-            &cache,
-            package,
-        ])
-    };
-    if download().is_err() {
-        apt(&["update", "-qq"])?;
-        download()?;
-    }
-    for entry in std::fs::read_dir(&archives)? {
-        let archive = entry?.path();
-        if archive
-            .extension()
-            .is_none_or(|extension| extension != "deb")
-        {
-            continue;
-        }
-        let output = Command::new("dpkg")
-            .arg("-x")
-            .arg(&archive)
-            .arg(&place)
-            .output()
-            .context("run dpkg")?;
-        ensure!(
-            output.status.success(),
-            "dpkg -x {}: {}",
-            archive.display(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    ensure!(place.join(program).exists(), "{package} has no {program}");
-    Ok(())
 }
 
 /// The workspace's directory.

@@ -32,6 +32,12 @@ pub enum MapError {
         /// The host.
         host: String,
     },
+    /// Senders that would not survive in Exim's list.
+    #[error("the senders of host `{host}` cannot stand in a list for Exim")]
+    Senders {
+        /// The host.
+        host: String,
+    },
     /// Two hosts with one key could not be told apart, nor cut off one by one.
     #[error("hosts `{first}` and `{second}` have the same key")]
     SharedKey {
@@ -111,6 +117,7 @@ impl MapError {
             MapError::Host { .. } => {
                 "a host is made of letters, digits, dots, hyphens, underscores and colons"
             }
+            MapError::Senders { .. } => "write domains or addresses of letters, digits and `.-_+`",
             MapError::Comment { .. } | MapError::TooLong { .. } => return None,
             MapError::SharedKey { .. } => {
                 "give each host a key of its own, so that one can be cut off without the other"

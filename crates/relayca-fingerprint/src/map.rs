@@ -1,7 +1,7 @@
 //! The map of those who may relay, and its formats.
 //!
 //! In: the certificates to list; who is listed is decided elsewhere. Out: `relay_clientcerts` (postconf(5)) as text for
-//! postmap or texthash, as an inline table, as JSON.
+//! postmap or texthash, as an inline table, as JSON; and the list for Exim.
 //!
 //! Whatever goes in is validated first: a name that could end a line, a brace or a comment would let somebody in.
 
@@ -122,6 +122,7 @@ pub struct FingerprintMap {
     digest: Digest,
     pin: Pin,
     entries: Vec<Entry>,
+    certificates: Vec<Entry>,
     progress: Option<u64>,
 }
 
@@ -174,6 +175,7 @@ impl FingerprintMap {
     ) -> Result<FingerprintMap, MapError> {
         let mut owners: BTreeMap<&[u8], &str> = BTreeMap::new();
         let mut entries: BTreeMap<Fingerprint, Entry> = BTreeMap::new();
+        let mut certificates: BTreeMap<Fingerprint, Entry> = BTreeMap::new();
         for one in listed {
             check(&one)?;
             let owner = owners.entry(one.spki_der).or_insert(one.host);
@@ -188,27 +190,34 @@ impl FingerprintMap {
                     second: second.to_owned(),
                 });
             }
+            let entry = |digest, kind| Entry {
+                fingerprint: fingerprint(
+                    digest,
+                    match kind {
+                        EntryKind::Pubkey => one.spki_der,
+                        EntryKind::Cert => one.certificate_der,
+                    },
+                ),
+                host: one.host.to_owned(),
+                serial: one.serial.to_owned(),
+                not_after: one.not_after.to_owned(),
+                kind,
+            };
             for &kind in pin.kinds() {
-                let der = match kind {
-                    EntryKind::Pubkey => one.spki_der,
-                    EntryKind::Cert => one.certificate_der,
-                };
-                let entry = Entry {
-                    fingerprint: fingerprint(digest, der),
-                    host: one.host.to_owned(),
-                    serial: one.serial.to_owned(),
-                    not_after: one.not_after.to_owned(),
-                    kind,
-                };
-                insert(&mut entries, entry)?;
+                insert(&mut entries, entry(digest, kind))?;
             }
+            insert(&mut certificates, entry(Digest::Sha256, EntryKind::Cert))?;
         }
-        let mut entries: Vec<Entry> = entries.into_values().collect();
-        entries.sort_by(|a, b| (&a.host, &a.serial, a.kind).cmp(&(&b.host, &b.serial, b.kind)));
+        let sorted = |entries: BTreeMap<Fingerprint, Entry>| {
+            let mut entries: Vec<Entry> = entries.into_values().collect();
+            entries.sort_by(|a, b| (&a.host, &a.serial, a.kind).cmp(&(&b.host, &b.serial, b.kind)));
+            entries
+        };
         Ok(FingerprintMap {
             digest,
             pin,
-            entries,
+            entries: sorted(entries),
+            certificates: sorted(certificates),
             progress: None,
         })
     }
@@ -218,6 +227,52 @@ impl FingerprintMap {
     pub fn with_progress(mut self, progress: u64) -> Self {
         self.progress = Some(progress);
         self
+    }
+
+    /// Gives the certificates by SHA-256, whatever is pinned: what Exim lists.
+    #[must_use]
+    pub fn certificates(&self) -> &[Entry] {
+        &self.certificates
+    }
+
+    /// Gives the list for Exim's `lsearch`: the SHA-256 of each certificate as `${sha256:$tls_in_peercert}` has it, and what
+    /// `${extract` takes: the host, and with which senders it may relay, as an address list. A host that `senders` does not
+    /// name may use any.
+    ///
+    /// # Errors
+    /// `Senders` for one that Exim would read otherwise.
+    pub fn to_exim(&self, senders: &BTreeMap<String, Vec<String>>) -> Result<String, MapError> {
+        let mut text = String::from(
+            "# Who may relay, by sha256 of the certificate; Exim has no digest of a public key. Made by relayca.\n\
+             # Exim reads it for each look-up.\n",
+        );
+        for Entry {
+            fingerprint,
+            host,
+            serial,
+            not_after,
+            ..
+        } in &self.certificates
+        {
+            let list = match senders.get(host) {
+                None => "*".to_owned(),
+                Some(list) => {
+                    let plain = |sender: &String| {
+                        made_of(sender, 320, "@.-_+") && sender.starts_with(char::is_alphanumeric)
+                    };
+                    if list.is_empty() || !list.iter().all(plain) {
+                        return Err(MapError::Senders { host: host.clone() });
+                    }
+                    list.join(" : ").to_ascii_lowercase()
+                }
+            };
+            let digest = fingerprint.as_str().replace(':', "");
+            let _ = write!(
+                text,
+                "# serial {serial}, expires {not_after}, certificate\n{digest}: host={host} senders=\"{list}\"\n"
+            );
+        }
+        Ok(text)
     }
 
     /// Gives the entries, in the order of the map.
@@ -330,15 +385,16 @@ fn insert(entries: &mut BTreeMap<Fingerprint, Entry>, entry: Entry) -> Result<()
     Ok(())
 }
 
+fn made_of(text: &str, limit: usize, also: &str) -> bool {
+    (1..=limit).contains(&text.len())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || also.contains(c))
+}
+
 /// Refuses what would not stay in its place in any of the formats. A list of what is allowed is shorter, and surer,
 /// than one of what is not: spaces, `#`, braces, `=`, `,`, `$`, quotes and line ends all mean something to Postfix.
 fn check(one: &Listed<'_>) -> Result<(), MapError> {
-    let made_of = |text: &str, limit: usize, also: &str| {
-        (1..=limit).contains(&text.len())
-            && text
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || also.contains(c))
-    };
     let host = || {
         one.host
             .chars()

@@ -1,6 +1,8 @@
 //! What a map is made of, and what it refuses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use std::collections::BTreeMap;
+
 use relayca_fingerprint::{
     Digest, EntryKind, FingerprintMap, Listed, MapError, Pin, fingerprint, parse_text,
 };
@@ -264,4 +266,53 @@ fn digests_and_pins_are_read_as_they_are_written() {
             .contains("`sha256`")
     );
     assert!("none".parse::<Pin>().is_err());
+}
+
+#[test]
+fn exims_list_has_each_certificate_by_sha256_and_the_senders_of_its_host() {
+    let map = FingerprintMap::new(
+        Digest::Md5,
+        Pin::Pubkey,
+        [
+            listed("b.example.org", "02", b"B", b"b"),
+            listed("a.example.org", "01", b"A", b"a"),
+            listed("a.example.org", "03", b"AA", b"a"),
+        ],
+    )
+    .unwrap();
+    let senders = |list: &[&str]| {
+        let list = list.iter().map(|&sender| sender.to_owned()).collect();
+        BTreeMap::from([("b.example.org".to_owned(), list)])
+    };
+    // echo -n A | sha256sum, and so on
+    assert_eq!(
+        map.to_exim(&senders(&["Example.org", "a+b@example.com"])).unwrap(),
+        "\
+# Who may relay, by sha256 of the certificate; Exim has no digest of a public key. Made by relayca.
+# Exim reads it for each look-up.
+# serial 01, expires 2028-11-21T03:00:00Z, certificate
+559AEAD08264D5795D3909718CDD05ABD49572E84FE55590EEF31A88A08FDFFD: host=a.example.org senders=\"*\"
+# serial 03, expires 2028-11-21T03:00:00Z, certificate
+58BB119C35513A451D24DC20EF0E9031EC85B35BFC919D263E7E5D9868909CB5: host=a.example.org senders=\"*\"
+# serial 02, expires 2028-11-21T03:00:00Z, certificate
+DF7E70E5021544F4834BBEE64A9E3789FEBC4BE81470DF629CAD6DDB03320A5C: host=b.example.org senders=\"example.org : a+b@example.com\"
+"
+    );
+    // What an address list, `extract` or a line would take for something else.
+    for bad in [
+        &[][..],
+        &[""],
+        &["*"],
+        &["+local_domains"],
+        &["^.*"],
+        &["@"],
+        &["!a.org"],
+        &["a\" senders=\"*"],
+        &["a : *"],
+        &["lsearch;/etc/passwd"],
+        &["a\n"],
+        &["$sender"],
+    ] {
+        assert!(map.to_exim(&senders(bad)).is_err(), "{bad:?}");
+    }
 }

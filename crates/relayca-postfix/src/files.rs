@@ -29,16 +29,39 @@ pub struct NewFiles<'a> {
 /// # Errors
 /// [`SnippetError`] where a name or the directory is not plain, or the text is not PEM certificates.
 pub fn files_script(files: &NewFiles<'_>) -> Result<String, SnippetError> {
+    let title = format!("new certificates for {}", validate::host(files.host)?);
+    let head = head(&title, validate::directory(files.config_directory)?);
+    files_script_between(files, &head, &format!("{RELOAD}{NOT_RUNNING}"))
+}
+
+/// Likewise for a host with another mail server: `head` says what must be so there, defines `say` and `stop`, and sets `files`
+/// to the directory; `end` has the new files used, and says `changed=no` where all went well.
+///
+/// # Errors
+/// Like [`files_script`].
+pub fn files_script_between(
+    files: &NewFiles<'_>,
+    head: &str,
+    end: &str,
+) -> Result<String, SnippetError> {
     let domain = validate::domain(files.domain)?;
     let host = validate::host(files.host)?;
-    let directory = validate::directory(files.config_directory)?;
+    validate::directory(files.config_directory)?;
     let mut written = vec![(authority_file(domain), certificates(files.trust)?)];
     if let Some(certificate) = files.certificate {
         written.push((certificate_file(host), certificates(certificate)?));
     }
     let key = files.certificate.map(|_| key_file(host));
-    Ok(write_files(host, directory, &written, key.as_deref()))
+    let mut text = head.to_owned();
+    text.push_str(&write_files(host, &written, key.as_deref()));
+    text.push_str(end);
+    Ok(text)
 }
+
+const RELOAD: &str = "\
+if postfix status > /dev/null 2>&1; then
+  postfix reload
+";
 
 /// PEM certificates and nothing else.
 fn certificates(text: &str) -> Result<&str, SnippetError> {
@@ -80,12 +103,10 @@ fn certificates(text: &str) -> Result<&str, SnippetError> {
 
 /// Writes public files into the subdirectory: all of them, or the old ones stay. `key` is the file that the last one must
 /// belong to.
-fn write_files(host: &str, directory: &str, files: &[(String, &str)], key: Option<&str>) -> String {
+fn write_files(host: &str, files: &[(String, &str)], key: Option<&str>) -> String {
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join(" ");
-    let mut text = head(&format!("new certificates for {host}"), directory);
-    let _ = write!(
-        text,
+    let mut text = format!(
         "\
 [ -d \"$files\" ] || stop \"$files is missing: unpack the bundle of {host} there first; nothing was changed\"
 
@@ -137,9 +158,7 @@ for file in {names}; do
 done
 changed=yes
 for file in {names}; do mv \"$work/$file\" \"$files/$file\"; done
-if postfix status > /dev/null 2>&1; then
-  postfix reload
-{NOT_RUNNING}"
+"
     );
     text
 }

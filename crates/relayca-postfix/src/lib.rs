@@ -20,14 +20,15 @@ pub mod rules;
 mod script;
 mod setting;
 mod troubleshooting;
-mod validate;
+pub mod validate;
 
 pub use error::SnippetError;
-pub use files::{NewFiles, files_script};
+pub use files::{NewFiles, files_script, files_script_between};
 pub use mail_host::{MailHost, NextHop, Style, mail_host_snippet};
 pub use maps::{access_map_script, access_map_text, map_script};
 pub use relay::{Refusal, RelayService, RelayStyle, SenderBinding, relay_snippet};
 pub use remote::{HostScript, Sends, host_script};
+pub use script::names_resolve;
 pub use troubleshooting::troubleshooting;
 
 /// The directory below Postfix's configuration directory in which everything of relayca lies.

@@ -173,14 +173,12 @@ esac
     )
 }
 
-/// Stops if a next hop is a name that does not resolve: its mail would wait in vain, and bounce in the end.
+/// Stops unless every name resolves. Needs `say` and `stop`; defines `in_hosts`.
 ///
-/// `getent` asks what `smtp_host_lookup = native` asks. The other programs ask the DNS alone, so /etc/hosts is read too.
-pub(crate) fn next_hops_resolve(names: &[&str], style: Style) -> String {
-    if names.is_empty() {
-        return String::new();
-    }
-    let mut text = format!(
+/// The names are taken as they are: check them first.
+#[must_use]
+pub fn names_resolve(names: &[&str]) -> String {
+    format!(
         "
 # Mail for a name that does not resolve could not leave.
 in_hosts() {{
@@ -198,7 +196,17 @@ for name in {names}; do
 done
 ",
         names = names.join(" ")
-    );
+    )
+}
+
+/// Stops if a next hop is a name that does not resolve: its mail would wait in vain, and bounce in the end.
+///
+/// `getent` asks what `smtp_host_lookup = native` asks. The other programs ask the DNS alone, so /etc/hosts is read too.
+pub(crate) fn next_hops_resolve(names: &[&str], style: Style) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let mut text = names_resolve(names);
     if style == Style::Main {
         let _ = write!(
             text,

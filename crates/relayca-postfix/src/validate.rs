@@ -1,5 +1,8 @@
 //! The alphabets. Enters: text from outside. Leaves: the same text, known to hold nothing that a shell, master.cf or
 //! main.cf would take as more than a word. Refuses to know what the words are for.
+//!
+//! Each function gives the text, or the [`SnippetError`] that names what it is not.
+#![allow(clippy::missing_errors_doc, reason = "said once, above")]
 
 use std::net::IpAddr;
 
@@ -23,7 +26,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// A full host name: LDH labels, lower case, at least two (RFC 1123 section 2.1).
-pub(crate) fn host(text: &str) -> Result<&str, SnippetError> {
+pub fn host(text: &str) -> Result<&str, SnippetError> {
     if is_name(text) {
         Ok(text)
     } else {
@@ -32,7 +35,7 @@ pub(crate) fn host(text: &str) -> Result<&str, SnippetError> {
 }
 
 /// A domain, likewise.
-pub(crate) fn domain(text: &str) -> Result<&str, SnippetError> {
+pub fn domain(text: &str) -> Result<&str, SnippetError> {
     if is_name(text) {
         Ok(text)
     } else {
@@ -42,7 +45,7 @@ pub(crate) fn domain(text: &str) -> Result<&str, SnippetError> {
 
 /// The next hop as Postfix writes it without a port: `[name]`, `[192.0.2.1]`, `[ipv6:2001:db8::1]`. The brackets turn MX
 /// look-ups off.
-pub(crate) fn destination(text: &str) -> Result<String, SnippetError> {
+pub fn destination(text: &str) -> Result<String, SnippetError> {
     match text.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => Ok(format!("[{address}]")),
         Ok(IpAddr::V6(address)) => Ok(format!("[ipv6:{address}]")),
@@ -52,7 +55,7 @@ pub(crate) fn destination(text: &str) -> Result<String, SnippetError> {
 }
 
 /// An absolute directory in `[A-Za-z0-9/._-]`, without `.`, `..` and empty components.
-pub(crate) fn directory(text: &str) -> Result<&str, SnippetError> {
+pub fn directory(text: &str) -> Result<&str, SnippetError> {
     let plain = |part: &str| {
         !part.is_empty()
             && part != "."
@@ -87,7 +90,7 @@ pub(crate) fn word(text: &str) -> Result<&str, SnippetError> {
 }
 
 /// A port that can be listened on.
-pub(crate) fn port(number: u16) -> Result<u16, SnippetError> {
+pub fn port(number: u16) -> Result<u16, SnippetError> {
     if number == 0 {
         Err(SnippetError::Port)
     } else {
@@ -96,7 +99,7 @@ pub(crate) fn port(number: u16) -> Result<u16, SnippetError> {
 }
 
 /// A digest that every Postfix of the versions meant here knows by this name.
-pub(crate) fn digest(text: &str) -> Result<&str, SnippetError> {
+pub fn digest(text: &str) -> Result<&str, SnippetError> {
     match text {
         "md5" | "sha1" | "sha256" | "sha384" | "sha512" => Ok(text),
         _ => Err(SnippetError::Digest(shown(text))),
@@ -104,7 +107,7 @@ pub(crate) fn digest(text: &str) -> Result<&str, SnippetError> {
 }
 
 /// A sender: a domain, or an address with a local part in `[a-z0-9._+-]`; lower-cased, as Postfix looks it up.
-pub(crate) fn sender(text: &str) -> Result<String, SnippetError> {
+pub fn sender(text: &str) -> Result<String, SnippetError> {
     let lower = text.to_ascii_lowercase();
     let good = match lower.split_once('@') {
         None => is_name(&lower),
@@ -124,7 +127,7 @@ pub(crate) fn sender(text: &str) -> Result<String, SnippetError> {
 }
 
 /// A fingerprint as Postfix looks it up: 16 to 64 upper-case pairs joined by colons.
-pub(crate) fn fingerprint(text: &str) -> Result<&str, SnippetError> {
+pub fn fingerprint(text: &str) -> Result<&str, SnippetError> {
     let pair = |pair: &str| {
         pair.len() == 2 && pair.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'))
     };
@@ -137,7 +140,7 @@ pub(crate) fn fingerprint(text: &str) -> Result<&str, SnippetError> {
 }
 
 /// Text that was refused, cut and without control characters, so that an error message cannot play tricks either.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     text.chars()
         .take(80)
         .map(|c| if c.is_control() { '?' } else { c })

@@ -207,6 +207,9 @@ pub struct Init {
     /// Key type of the certificates, kept in relayca.toml
     #[arg(long, value_name = "TYPE", default_value = "p256")]
     pub key: String,
+    /// The relays' mail server, kept in relayca.toml: postfix or exim
+    #[arg(long, value_name = "MTA", default_value = "postfix")]
+    pub mta: String,
     /// Where the relay and the mail hosts keep Postfix's configuration, kept in relayca.toml
     #[arg(long, value_name = "DIR", default_value = "/etc/postfix")]
     pub config_directory: String,
@@ -217,7 +220,7 @@ pub struct Init {
 #[command(after_help = "\
 A host that has a certificate is never given another one silently: `relayca renew` is for that.
 A line of the --from file is a host and options: `mailhost san=mail2.example.org seal-to=\"ssh-ed25519 AAAA…\"`;
-the options are san=, seal-to=, senders=, key= and days=; `#` begins a comment.
+the options are san=, seal-to=, senders=, key=, days= and mta=; `#` begins a comment.
 
 Examples:
   relayca issue mailhost
@@ -253,6 +256,9 @@ pub struct Issue {
     /// Key type [default: `key` in relayca.toml, p256]
     #[arg(long, value_name = "TYPE")]
     pub key: Option<String>,
+    /// Its mail server, kept in relayca.toml: postfix, exim, opensmtpd, msmtp or nullmailer
+    #[arg(long, value_name = "MTA")]
+    pub mta: Option<String>,
 }
 
 /// `relayca list`.
@@ -286,6 +292,8 @@ pub enum MapFormat {
     Texthash,
     /// JSON
     Json,
+    /// Lines for Exim, which lists certificates
+    Exim,
     /// A block to paste into a root shell on the relay: writes the map whole and runs postmap
     Paste,
 }
@@ -341,6 +349,9 @@ pub struct Fingerprint {
 #[command(after_help = "\
 What is printed is one block for a root shell on that host. Pasting it twice changes nothing.
 
+The mail server is what relayca.toml says, or Postfix; --mta says another for this print
+(docs/OTHER-MTAS.md tells what each can do). Exim can also be the relay.
+
 --role prints what a host needs beside relaying by certificate: mx (TLS on port 25, both
 ways), submission (587) and submissions (465) for users by password, dovecot (IMAP, POP3,
 and those passwords: paste it first). The certificate is one of Let's Encrypt (--cert-name;
@@ -349,6 +360,7 @@ no authority is needed) or, without, the one that this CA issued to a relay.
 Examples:
   relayca snippet mailhost
   relayca snippet mailhost --style main
+  relayca snippet mailhost --mta exim
   relayca snippet relayhost | ssh root@relayhost sh
   relayca snippet mail.example.org --role mx --cert-name mail.example.org
   relayca snippet --role submissions --cert-name mail.example.org --style postconf
@@ -365,6 +377,10 @@ pub struct Snippet {
     /// repeated (relayca.toml keeps them for good)
     #[arg(long, value_name = "HOST=LIST", conflicts_with = "role")]
     pub senders: Vec<String>,
+    /// Its mail server, for this print only: postfix, exim, opensmtpd, msmtp or nullmailer (relayca.toml
+    /// keeps it for good)
+    #[arg(long, value_name = "MTA", conflicts_with = "role")]
+    pub mta: Option<String>,
     /// What the host is beside the pair: mx, submission, submissions or dovecot
     #[arg(long, value_name = "ROLE")]
     pub role: Option<String>,

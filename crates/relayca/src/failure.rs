@@ -140,6 +140,7 @@ carries_hint!(
     relayca_ca::SerialError,
     relayca_fingerprint::MapError,
     relayca_inventory::InventoryError,
+    relayca_mta::MtaError,
     relayca_postfix::SnippetError,
     relayca_probe::ProbeError,
 );

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use relayca_bundle::Recipient;
 use relayca_ca::{AltName, Domain, HostName, KeyType};
+use relayca_mta::Mta;
 
 use crate::failure::Failure;
 use crate::settings::{self, Relay, word};
@@ -39,6 +40,8 @@ pub struct HostRequest {
     pub key: Option<KeyType>,
     /// Days; the settings' where absent.
     pub days: Option<u32>,
+    /// Its mail server, to be kept in the settings; theirs where absent.
+    pub mta: Option<Mta>,
 }
 
 impl HostRequest {
@@ -75,6 +78,7 @@ impl HostRequest {
             public_key: None,
             key: None,
             days: None,
+            mta: None,
         })
     }
 
@@ -96,6 +100,7 @@ impl HostRequest {
                 self.senders = value.split(',').map(str::to_owned).collect()
             }
             "key" => self.key = Some(word(value)?),
+            "mta" => self.mta = Some(value.parse()?),
             "days" => {
                 let days = value
                     .parse()
@@ -108,7 +113,7 @@ impl HostRequest {
             }
             _ => {
                 return Err(Failure::usage(format!("unknown option `{key}=`")).hint(
-                    "the options are san=, seal-to=, senders= (mail hosts), key= and days=",
+                    "the options are san=, seal-to=, senders= (mail hosts), key=, days= and mta=",
                 ));
             }
         }

@@ -18,6 +18,7 @@ mod importing;
 mod installing;
 mod issuing;
 mod linting;
+mod mail_servers;
 #[doc(hidden)]
 pub mod outside;
 mod pieces;

@@ -10,12 +10,14 @@ use relayca_bundle::Entry;
 use relayca_ca::{Certificate, HostName};
 use relayca_fingerprint::{Digest, FingerprintMap, Listed, Pin};
 use relayca_inventory::{CertificateRecord, Filter, Records, State};
-use relayca_postfix::{MailHost, NextHop, RelayService, RelayStyle, SenderBinding, Snippet, Style};
+use relayca_mta::Mta;
+use relayca_postfix::{MailHost, RelayService, RelayStyle, SenderBinding, Snippet, Style};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::dates;
 use crate::failure::Failure;
+use crate::mail_servers::{self, HostText};
 use crate::settings::{Relay, Settings};
 
 /// Mode of a file that anybody on the host may read.
@@ -128,10 +130,16 @@ pub fn map_of(
     Ok(FingerprintMap::new(digest, pin, listed)?)
 }
 
-/// What a map lists, to tell whether another one has to go to the relays.
-pub fn fingerprints(map: &FingerprintMap) -> Vec<(String, &str)> {
+/// What the relays' lists hold, to tell whether others have to go there.
+pub fn fingerprints<'a>(settings: &Settings, map: &'a FingerprintMap) -> Vec<(String, &'a str)> {
+    let certificates: &[_] = if settings.a_relay_lists_certificates() {
+        map.certificates()
+    } else {
+        &[]
+    };
     map.entries()
         .iter()
+        .chain(certificates)
         .map(|entry| (entry.fingerprint.to_string(), entry.host.as_str()))
         .collect()
 }
@@ -232,20 +240,11 @@ pub fn mail_host_snippet(
     host: &HostName,
     style: Style,
 ) -> Result<Snippet, Failure> {
-    if settings.relays.is_empty() {
-        return Err(Failure::new("`relays` in relayca.toml names no relay")
-            .hint("add one, as in relays = [\"relayhost.example.org:2500\"]"));
-    }
-    let relays = settings.relays.iter().map(|relay| NextHop {
-        destination: relay.destination.to_string(),
-        port: relay.port,
-        certificate_name: relay.name.to_string(),
-    });
     let mail_host = MailHost {
         domain: settings.domain.to_string(),
         host: host.to_string(),
         config_directory: settings.config_directory(host).to_owned(),
-        relays: relays.collect(),
+        relays: mail_servers::next_hops(settings)?,
         wrapper: settings.wrapper,
         style,
     };
@@ -264,7 +263,7 @@ pub fn mail_host_entries(
     trusted: &[Certificate],
     host: &HostName,
 ) -> Result<Vec<Entry>, Failure> {
-    let snippet = mail_host_snippet(settings, host, settings.style)?;
+    let snippet = mail_servers::mail_host_text(settings, host, settings.style)?;
     Ok(entries(settings, certificate, trusted, host, &snippet))
 }
 
@@ -277,9 +276,14 @@ pub fn relay_entries(
     map: &FingerprintMap,
 ) -> Result<Vec<Entry>, Failure> {
     let bindings = bindings(settings);
+    let text = mail_servers::relay_text(settings, relay, bindings.clone(), RelayStyle::Block)?;
+    let mut entries = entries(settings, certificate, trusted, &relay.name, &text);
+    if text.mta != Mta::Postfix {
+        let list = mail_servers::exim_list(map, &bindings)?;
+        entries.push(entry(relayca_mta::EXIM_LIST, list, PUBLIC));
+        return Ok(entries);
+    }
     let access = access_map(map, &bindings)?;
-    let snippet = relay_snippet(settings, relay, bindings, RelayStyle::Block)?;
-    let mut entries = entries(settings, certificate, trusted, &relay.name, &snippet);
     entries.push(entry("relay_clientcerts", map.to_text(), PUBLIC));
     if let Some(access) = access {
         entries.push(entry("relay_ccert_access", access, PUBLIC));
@@ -292,7 +296,7 @@ fn entries(
     certificate: &Certificate,
     trusted: &[Certificate],
     host: &HostName,
-    snippet: &Snippet,
+    snippet: &HostText,
 ) -> Vec<Entry> {
     let mut entries = vec![
         entry(&format!("{host}.crt.pem"), certificate.to_pem(), PUBLIC),
@@ -308,13 +312,8 @@ fn entries(
         ),
         entry("INSTALL.txt", install_text(settings, host, snippet), PUBLIC),
     ];
-    for (file, piece) in [
-        ("main.cf", &snippet.main_cf),
-        ("master.cf", &snippet.master_cf),
-    ] {
-        if let Some(piece) = piece {
-            entries.push(entry(&format!("{host}.{file}"), piece.clone(), PUBLIC));
-        }
+    for (file, piece) in &snippet.pieces {
+        entries.push(entry(&format!("{host}.{file}"), piece.clone(), PUBLIC));
     }
     entries
 }
@@ -328,16 +327,23 @@ pub fn entry(name: &str, content: String, mode: u32) -> Entry {
     }
 }
 
-fn install_text(settings: &Settings, host: &HostName, snippet: &Snippet) -> String {
+fn install_text(settings: &Settings, host: &HostName, snippet: &HostText) -> String {
     let directory = settings.config_directory(host);
-    let shown: Vec<String> = [
-        ("main.cf", &snippet.main_cf),
-        ("master.cf", &snippet.master_cf),
-    ]
-    .into_iter()
-    .filter(|(_, piece)| piece.is_some())
-    .map(|(file, _)| format!("{host}.{file}"))
-    .collect();
+    let mta = snippet.mta.name();
+    // What it is checked with, where that has a name.
+    let whose = match snippet.mta {
+        Mta::Postfix => "root alone",
+        _ => "root; the block says who else",
+    };
+    let complains = match snippet.mta {
+        Mta::Postfix => "`postfix check` complains".to_owned(),
+        other => format!("{} complains", other.name()),
+    };
+    let shown: Vec<String> = snippet
+        .pieces
+        .iter()
+        .map(|(file, _)| format!("{host}.{file}"))
+        .collect();
     // A bundle that is unpacked again a year later must not bring back the list of its first day.
     let today = if settings.relay(host).is_some() {
         "\n\n4. The list of who may relay and the block are those of the day this was made. For\n   today's: `relayca map --format paste` and `relayca snippet` where the authority is."
@@ -361,9 +367,9 @@ fn install_text(settings: &Settings, host: &HostName, snippet: &Snippet) -> Stri
         "\
 relayca: the files of {host}
 
-As root on {host}; age, tar and Postfix are all that is needed.
+As root on {host}; age, tar and {mta} are all that is needed.
 {install}
-1. These files belong in {directory}/relayca, for root alone. From a sealed
+1. These files belong in {directory}/relayca, for {whose}. From a sealed
    bundle (*.tar.age; age asks for its passphrase, or takes with -i the key that
    it was sealed to) or from a public one (*.public.tar):
 
@@ -373,8 +379,8 @@ As root on {host}; age, tar and Postfix are all that is needed.
 
    Then check them: cd {directory}/relayca && sha256sum -c SHA256SUMS
 
-2. Tell Postfix. The block checks its files first, may be run twice, and puts the
-   old configuration back if `postfix check` complains:
+2. Tell {mta}. The block checks its files first, may be run twice, and puts the
+   old configuration back if {complains}:
 
    sh {host}.snippet.sh
 

@@ -9,11 +9,13 @@ use std::path::Path;
 use relayca_ca::{AltName, Certificate, HostName};
 
 use relayca_fingerprint::FingerprintMap;
+use relayca_mta::Mta;
 use relayca_postfix::{NewFiles, RelayStyle, SenderBinding};
 
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::issuing::Delivery;
+use crate::mail_servers;
 use crate::pieces;
 use crate::settings::{Relay, Settings};
 
@@ -130,31 +132,24 @@ pub fn certificates(
         "the CA certificates to trust"
     };
     let text = certificate.map(Certificate::to_pem);
-    let script = relayca_postfix::files_script(&NewFiles {
+    let files = NewFiles {
         domain: home.settings.domain.as_str(),
         host: host.as_str(),
         config_directory: home.settings.config_directory(host),
         trust: &pieces::trust_text(trusted),
         certificate: text.as_deref(),
-    })?;
+    };
+    let script = mail_servers::files_script(&home.settings, host, &files)?;
     settings_block(steps, host, what, &script);
     Ok(())
 }
 
-/// Postfix's settings on a host.
+/// The mail server's settings on a host.
 pub fn settings_block(steps: &mut Steps, host: &HostName, what: &str, script: &str) {
     steps.add(
         &format!("On {host}, as root: {what}. Paste the block."),
         script,
     );
-}
-
-/// `postfix reload`, of the Postfix that this host has.
-pub fn reload(settings: &Settings, host: &HostName) -> String {
-    match settings.config_directory(host) {
-        "/etc/postfix" => "postfix reload".to_owned(),
-        directory => format!("postfix -c {directory} reload"),
-    }
 }
 
 /// The relay's map: printed whole where it is short, else sent as a file.
@@ -177,7 +172,18 @@ pub fn map(
                 place(&home.settings, name)
             ),
         );
-        let reload = reload(&home.settings, name);
+        if home.settings.mta(name) != Mta::Postfix {
+            let list = mail_servers::list_name(&home.settings, name);
+            steps.add(
+                &format!("On {name}, as root: put the list in place."),
+                &format!(
+                    "( sums=$(tar -xOf {name}.public.tar SHA256SUMS | grep ' {list}$') && tar -xf {name}.public.tar -C {directory}/relayca {list} &&\n\
+                     \x20 cd {directory}/relayca && echo \"$sums\" | sha256sum -c )"
+                ),
+            );
+            return Ok(());
+        }
+        let reload = mail_servers::reload(&home.settings, name);
         let (tables, unbound) = if bindings.is_empty() {
             (
                 "relay_clientcerts",
@@ -199,7 +205,7 @@ pub fn map(
     }
     steps.add(
         &format!("On {name}, as root: the map of who may relay. Paste the block."),
-        &pieces::map_script(directory, map, bindings)?,
+        &mail_servers::list_script(&home.settings, name, map, bindings)?,
     );
     Ok(())
 }
@@ -209,7 +215,8 @@ pub fn relays(steps: &mut Steps, home: &Home, map: &FingerprintMap) -> Result<()
     let bindings = pieces::bindings(&home.settings);
     for relay in &home.settings.relays {
         self::map(steps, home, relay, map, &bindings)?;
-        if !bindings.is_empty() {
+        // Exim's list has the senders in it.
+        if !bindings.is_empty() && home.settings.mta(&relay.name) == Mta::Postfix {
             let snippet =
                 pieces::relay_snippet(&home.settings, relay, bindings.clone(), RelayStyle::Block)?;
             settings_block(

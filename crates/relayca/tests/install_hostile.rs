@@ -5,7 +5,9 @@ mod authority;
 mod install_kit;
 mod install_system;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use authority::{Outcome, RELAYCA, judge};
@@ -234,6 +236,21 @@ fn a_key_that_was_made_on_the_host_must_be_for_root_alone() {
     system.installs(&public, &["--apply"]);
     system.uninstalls(&["--apply"]);
     same_bytes(&before, &stand(&system.root));
+}
+
+#[test]
+fn a_root_whose_name_is_no_text_is_refused_before_anything_is_done() {
+    let system = System::new();
+    let odd = system.admin.home().join(OsStr::from_bytes(b"\xffroot"));
+    fs::rename(&system.root, &odd).unwrap();
+    let before = stand(&odd);
+    for command in [vec!["install", &system.sealed(MAILHOST)], vec!["uninstall"]] {
+        let mut line = system.admin.relayca(&command);
+        line.args(["-i", "key.txt", "--json", "--apply", "--root"])
+            .arg(&odd);
+        Outcome::of(&mut line).refused(2);
+        same(&before, &stand(&odd));
+    }
 }
 
 /// Of one text what the other has not, line by line and in order.

@@ -22,10 +22,8 @@ const GLIBC: (u32, u32) = (2, 17);
 const LARGEST: u64 = 12 << 20;
 /// Of the fastest of many starts: a busy machine makes the others slow.
 const LONGEST_START: Duration = Duration::from_millis(5);
-/// AWS-LC without its variants for AVX-512, 0.7 MiB of AES-GCM that only bulk data would make use of; and no tables to unwind C
-/// by, as a panic aborts.
-const C_FLAGS: &str =
-    "-DMY_ASSEMBLER_IS_TOO_OLD_FOR_512AVX -fno-asynchronous-unwind-tables -fno-unwind-tables";
+/// No tables to unwind C by, as a panic aborts. AWS-LC's AVX-512 code stays: 0.7 MiB, and RSA signs three times as fast by it.
+const C_FLAGS: &str = "-fno-asynchronous-unwind-tables -fno-unwind-tables";
 
 /// Builds it.
 pub fn build(tools: &Tools) -> Result<PathBuf> {

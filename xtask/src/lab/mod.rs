@@ -25,6 +25,8 @@
 //! can run Postfix: ask [`available`] first. Host names are given to an instance by [`Setup::knows`], in an `/etc/hosts`
 //! of its own (a mount namespace), so nothing outside the temporary directory changes.
 //!
+//! A [`Machine`] has mail servers that cannot be installed beside Postfix.
+//!
 //! A [`Dovecot`] stands beside it for IMAP, POP3 and passwords, an [`Sshd`] for who comes from outside.
 //!
 //! Another version of Postfix is a [`Tree`], for example one made by `debootstrap`: `Setup::new(..).tree(Tree::at(..))`
@@ -32,6 +34,7 @@
 
 mod dovecot;
 mod instance;
+mod machine;
 pub mod openssl;
 mod port;
 mod setup;
@@ -46,6 +49,7 @@ use anyhow::{Result, bail};
 
 pub use dovecot::{Dovecot, DovecotSetup};
 pub use instance::Instance;
+pub use machine::Machine;
 pub use port::Port;
 pub use setup::Setup;
 pub use sink::{Message, Sink};

@@ -13,6 +13,9 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{Instance, Port, wait_for};
 
+/// Where a system has it.
+const SYSTEM: &str = "/usr/sbin/sshd";
+
 /// Makes what sshd wants, then becomes it. `$1` is its directory, `$2` the program.
 const WITHIN: &str = r#"mount --bind "$1/passwd" /etc/passwd || exit
 mount -t tmpfs -o mode=755 tmpfs /run && mkdir -m 755 /run/sshd || exit
@@ -38,12 +41,17 @@ pub fn place() -> PathBuf {
 /// The program: the system's own where there is one.
 #[must_use]
 pub fn program() -> PathBuf {
-    let installed = PathBuf::from("/usr/sbin/sshd");
-    if installed.is_file() {
-        installed
+    if installed() {
+        PathBuf::from(SYSTEM)
     } else {
         place().join("usr/sbin/sshd")
     }
+}
+
+/// Whether the system has one.
+#[must_use]
+pub fn installed() -> bool {
+    Path::new(SYSTEM).is_file()
 }
 
 /// A new key pair without a passphrase; `.pub` is beside it.

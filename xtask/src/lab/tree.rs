@@ -95,7 +95,7 @@ impl Tree {
     }
 }
 
-fn prepare(command: &mut Command) {
+pub(crate) fn prepare(command: &mut Command) {
     let path = std::env::var("PATH").unwrap_or_default();
     command.env(
         "PATH",

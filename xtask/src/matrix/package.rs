@@ -72,7 +72,7 @@ fn one(package: &Path, way: &str, tree: &Tree) -> Result<()> {
     let after = files(tree)?;
     let left: Vec<_> = after
         .symmetric_difference(&before)
-        // `rm` leaves the directories that `install -D` made.
+        // `rm` leaves the directories that `install` made.
         .filter(|path| way == "package" || !tree.outside(path).is_dir())
         .collect();
     ensure!(left.is_empty(), "left, or taken: {left:?}");

@@ -262,6 +262,13 @@ fn revoked(pair: &Pair, change: &Change) -> Result<()> {
         "a revoked host still relays: {}",
         pair.relay.log()
     );
+    // And not because the table could not be read.
+    let log = pair.mail_host.log();
+    ensure!(
+        log.contains("said: 450 4.3.2"),
+        "{log}\n{}",
+        pair.relay.log()
+    );
     Ok(())
 }
 

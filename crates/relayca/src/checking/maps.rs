@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use relayca_fingerprint::FingerprintMap;
+use relayca_fingerprint::{Entry, FingerprintMap};
 use relayca_inventory::State;
 
 use super::known::Known;
@@ -40,13 +40,17 @@ pub enum Holds {
     Unreadable(String),
     /// Its map and, where hosts are bound, the table of senders.
     Map(String, Option<String>),
+    /// The list of a relay with Exim.
+    List(String),
 }
 
-/// The maps that were written, against `now`, the map of this moment, and `senders`, the table that goes with it.
+/// The maps that were written, against `now`, the map of this moment, `senders`, the table that goes with it, and `list`, what Exim
+/// has in their place.
 pub fn findings(
     written: &[Written],
     now: &FingerprintMap,
     senders: Option<&str>,
+    list: &str,
     known: &Known,
     look: &Look,
 ) -> Vec<Finding> {
@@ -70,9 +74,19 @@ pub fn findings(
             Holds::Unreadable(why) => {
                 found.push(Finding::warning("map-unreadable", &one.file, why, hint));
             }
-            Holds::Map(text, table) => {
-                let differs = compare(one, text, now, known, look);
-                if differs.is_empty() && table.as_deref() != senders {
+            Holds::Map(..) | Holds::List(_) => {
+                let (differs, same_senders) = match &one.holds {
+                    Holds::Map(text, table) => (
+                        compare(one, parsed(text), now.entries(), known, look),
+                        table.as_deref() == senders,
+                    ),
+                    Holds::List(text) => (
+                        compare(one, Ok(of_exim(text)), now.certificates(), known, look),
+                        text == list,
+                    ),
+                    _ => continue,
+                };
+                if differs.is_empty() && !same_senders {
                     found.push(Finding::warning(
                         "senders-stale",
                         &one.file,
@@ -100,28 +114,55 @@ fn mend(relay: &str, look: &Look) -> String {
     )
 }
 
+/// Fingerprints and their hosts.
+type Pairs = Vec<(String, String)>;
+
+fn parsed(text: &str) -> Result<Pairs, String> {
+    let pairs = relayca_fingerprint::parse_text(text).map_err(|error| error.to_string())?;
+    Ok(pairs
+        .into_iter()
+        .map(|(fingerprint, host)| (fingerprint.as_str().to_owned(), host))
+        .collect())
+}
+
+/// `HEX: host=HOST senders="..."`, the hex as pairs.
+fn of_exim(text: &str) -> Pairs {
+    let pair = |line: &str| {
+        let (hex, rest) = line.split_once(": host=")?;
+        let pairs: Vec<&str> = (0..hex.len())
+            .step_by(2)
+            .filter_map(|at| hex.get(at..at + 2))
+            .collect();
+        let host = rest.split(' ').next()?;
+        Some((pairs.join(":"), host.to_owned()))
+    };
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(pair)
+        .collect()
+}
+
 /// In what a written map differs from what it should be.
 fn compare(
     written: &Written,
-    text: &str,
-    now: &FingerprintMap,
+    then: Result<Pairs, String>,
+    now: &[Entry],
     known: &Known,
     look: &Look,
 ) -> Vec<Finding> {
     let hint = mend(&written.relay, look);
-    let then = match relayca_fingerprint::parse_text(text) {
+    let then = match then {
         Ok(then) => then,
         Err(error) => {
             return vec![Finding::warning(
                 "map-unreadable",
                 &written.file,
-                error.to_string(),
+                error,
                 hint,
             )];
         }
     };
     let now: BTreeSet<(&str, &str)> = now
-        .entries()
         .iter()
         .map(|entry| (entry.fingerprint.as_str(), entry.host.as_str()))
         .collect();

@@ -103,8 +103,22 @@ fn judge(home: &Home, facts: &Facts, look: &Look) -> Vec<Finding> {
 }
 
 fn of_map(home: &Home, facts: &Facts, map: &FingerprintMap, look: &Look) -> Vec<Finding> {
-    match pieces::access_map(map, &pieces::bindings(&home.settings)) {
-        Ok(senders) => maps::findings(&facts.written, map, senders.as_deref(), &facts.known, look),
+    let bindings = pieces::bindings(&home.settings);
+    let senders = pieces::access_map(map, &bindings);
+    let list = if home.settings.a_relay_lists_certificates() {
+        crate::mail_servers::exim_list(map, &bindings)
+    } else {
+        Ok(String::new())
+    };
+    match senders.and_then(|senders| Ok((senders, list?))) {
+        Ok((senders, list)) => maps::findings(
+            &facts.written,
+            map,
+            senders.as_deref(),
+            &list,
+            &facts.known,
+            look,
+        ),
         Err(failure) => vec![Finding::critical(
             "map-impossible",
             crate::home::SETTINGS,

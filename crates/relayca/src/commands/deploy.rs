@@ -15,7 +15,7 @@ use crate::dates;
 use crate::deploying::carrying::{self, Looked, Way};
 use crate::deploying::host_key;
 use crate::deploying::ssh::Ssh;
-use crate::deploying::target::{self, Target};
+use crate::deploying::target::{self, Other, Target};
 use crate::deploying::{Outcome, State};
 use crate::failure::Failure;
 use crate::home::Home;
@@ -27,14 +27,17 @@ use crate::steps::quoted;
 /// Runs the command; gives the exit code.
 pub fn run(run: &Run, arguments: &Deploy) -> Result<u8, Failure> {
     let home = run.home(arguments.hosts.first().map(String::as_str))?;
-    let named = named(&home, arguments)?;
-    let hosts = with_relays(&home, arguments, &named)?;
+    let mut named = named(&home, arguments)?;
+    let mut hosts = with_relays(&home, arguments, &named)?;
+    target::others(&home.settings, &mut named);
+    let others = target::others(&home.settings, &mut hosts);
+    refuse_named(&home, arguments, &others)?;
     let ssh = Ssh::of(&arguments.reach, hosts.len())?;
     if let Some(key) = &arguments.host_key {
         seal(run, &home, key, &ssh, &named)?;
     }
     let targets = target::targets(run, &home, &hosts)?;
-    if targets.is_empty() {
+    if targets.is_empty() && others.is_empty() {
         return Err(Failure::new("there is no host to deploy to")
             .hint("`relays` in relayca.toml names none, and no mail host has a live certificate"));
     }
@@ -48,9 +51,9 @@ pub fn run(run: &Run, arguments: &Deploy) -> Result<u8, Failure> {
         return dry_run(&way, &targets);
     }
     if arguments.status {
-        return status(&way, &targets);
+        return status(&way, &targets, &others);
     }
-    let width = width(&targets);
+    let width = width(&targets, &others);
     let told = |outcome: &Outcome| {
         if !run.printer.json {
             // A closed pipe is no reason to stop halfway.
@@ -64,7 +67,9 @@ pub fn run(run: &Run, arguments: &Deploy) -> Result<u8, Failure> {
     };
     // On an interrupt each host is told what became of it, and then this ends.
     let undisturbed = process::undisturbed();
-    let outcomes = carrying::carry_out(&way, &targets, &told)?;
+    let mut outcomes: Vec<Outcome> = others.into_iter().map(left_alone).collect();
+    outcomes.iter().for_each(told);
+    outcomes.extend(carrying::carry_out(&way, &targets, &told)?);
     if let Err(failure) = record(run, &home, &targets, &outcomes) {
         run.printer.warning(&format!(
             "the inventory does not know of it: {}",
@@ -97,6 +102,41 @@ fn named(home: &Home, arguments: &Deploy) -> Result<Vec<HostName>, Failure> {
         }
     }
     Ok(hosts)
+}
+
+/// Whoever names a host that this cannot tell anything is told so before anything is done.
+fn refuse_named(home: &Home, arguments: &Deploy, others: &[Other]) -> Result<(), Failure> {
+    for text in &arguments.hosts {
+        let (host, _) = known_host(home, text)?;
+        if let Some(other) = others.iter().find(|other| other.host == host) {
+            let what = by_hand(other);
+            return Err(
+                Failure::new(format!("`{host}`: {}; nothing was done", other.why))
+                    .hint(format!("paste there what {what} prints")),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn by_hand(other: &Other) -> String {
+    let list = if other.relay {
+        "`relayca map --format paste` and "
+    } else {
+        ""
+    };
+    format!("{list}`relayca snippet {}`", other.host)
+}
+
+fn left_alone(other: Other) -> Outcome {
+    Outcome {
+        hint: Some(format!("paste there what {} prints", by_hand(&other))),
+        host: other.host,
+        relay: other.relay,
+        state: State::Skipped,
+        told: other.why,
+        notes: Vec::new(),
+    }
 }
 
 /// With the relays, where a mail host is among them: until they list it, its mail only waits.
@@ -140,10 +180,11 @@ fn seal(run: &Run, home: &Home, given: &str, ssh: &Ssh, named: &[HostName]) -> R
     Ok(())
 }
 
-fn width(targets: &[Target]) -> usize {
-    targets
-        .iter()
-        .map(|target| target.host.as_str().len())
+fn width(targets: &[Target], others: &[Other]) -> usize {
+    let hosts = targets.iter().map(|target| &target.host);
+    hosts
+        .chain(others.iter().map(|other| &other.host))
+        .map(|host| host.as_str().len())
         .max()
         .unwrap_or_default()
 }
@@ -268,7 +309,7 @@ fn told_of(looked: &Looked) -> String {
 }
 
 /// Asks the hosts; gives the exit code.
-fn status(way: &Way<'_>, targets: &[Target]) -> Result<u8, Failure> {
+fn status(way: &Way<'_>, targets: &[Target], others: &[Other]) -> Result<u8, Failure> {
     let printer = &way.run.printer;
     let undisturbed = process::undisturbed();
     let looked = carrying::look_at(way, targets)?;
@@ -291,10 +332,21 @@ fn status(way: &Way<'_>, targets: &[Target]) -> Result<u8, Failure> {
                     "running": answer.map(|answer| answer.running),
                 })
             })
+            .chain(others.iter().map(|other| {
+                json!({
+                    "host": other.host.as_str(),
+                    "role": role(other.relay),
+                    "state": "unknown",
+                    "told": other.why,
+                    "lags": [],
+                    "postfix": null,
+                    "running": null,
+                })
+            }))
             .collect();
         printer.json(&json!(hosts))?;
     } else {
-        let width = width(targets);
+        let width = width(targets, others);
         let lines: String = both()
             .map(|(target, looked)| {
                 line(
@@ -304,23 +356,29 @@ fn status(way: &Way<'_>, targets: &[Target]) -> Result<u8, Failure> {
                     &one_line(&told_of(looked)),
                 )
             })
+            .chain(
+                others
+                    .iter()
+                    .map(|other| line(width, &other.host, "unknown", &other.why)),
+            )
             .collect();
         printer.data(&lines)?;
     }
     let lag = looked.iter().any(|looked| !looked.lags.is_empty());
-    let bad = looked.iter().any(|looked| {
-        looked
-            .answer
-            .as_ref()
-            .map_or(true, |answer| !answer.running)
-    });
+    let bad = !others.is_empty()
+        || looked.iter().any(|looked| {
+            looked
+                .answer
+                .as_ref()
+                .map_or(true, |answer| !answer.running)
+        });
     let current = looked
         .iter()
         .filter(|looked| state_of(looked) == "current")
         .count();
     printer.note(&format!(
         "{current} of {} current",
-        count(targets.len(), "host", "hosts")
+        count(targets.len() + others.len(), "host", "hosts")
     ));
     if lag {
         printer.note("next: `relayca deploy HOST`, or --relays, or --all");

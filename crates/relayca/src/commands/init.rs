@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use relayca_bundle::{ADMIN_WORK_FACTOR, Identities, OpenWith, Passphrase, Recipient, SealTo};
 use relayca_ca::{AltName, Authority, Domain, KeyType, NewAuthority};
 use relayca_inventory::{CertificateRecord, Host, Inventory, NewEvent, Phase};
+use relayca_mta::Mta;
 use relayca_postfix::RelayStyle;
 
+use super::snippet::usage_of;
 use crate::cli::Init;
 use crate::dates;
 use crate::disk::{self, NewDirectory};
@@ -18,6 +20,7 @@ use crate::failure::Failure;
 use crate::home::{self, Home};
 use crate::hosts::HostRequest;
 use crate::issuing::{self, Issued, Issuing};
+use crate::mail_servers;
 use crate::pieces;
 use crate::public_bundles;
 use crate::run::Run;
@@ -90,6 +93,7 @@ fn domain(given: Option<&str>) -> Result<Domain, Failure> {
 
 /// Relays and permits, checked before anything is made.
 struct Plan {
+    mta: Mta,
     relays: Vec<Relay>,
     permits: Vec<AltName>,
     seal_to: Vec<Recipient>,
@@ -135,7 +139,16 @@ fn plan(domain: &Domain, arguments: &Init) -> Result<Plan, Failure> {
         relays.push(relay);
     }
     settings::check_directory(&arguments.config_directory)?;
+    let mta: Mta = arguments
+        .mta
+        .parse()
+        .map_err(|error: relayca_mta::MtaError| usage_of(&error, error.hint()))?;
+    if !mta.can_be_relay() {
+        let error = relayca_mta::MtaError::NoRelay(mta);
+        return Err(usage_of(&error, error.hint()));
+    }
     Ok(Plan {
+        mta,
         relays,
         permits,
         seal_to: recipients(&arguments.seal_to)?,
@@ -261,7 +274,7 @@ fn make(
     put_ca(run, &authority, admins, directory)?;
 
     let identities = lasting_identities(run);
-    let text = settings::render(
+    let mut text = settings::render(
         domain,
         &plan.relays,
         admins.recipients(),
@@ -269,6 +282,11 @@ fn make(
         plan.leaf_key,
         &arguments.config_directory,
     );
+    if plan.mta != Mta::Postfix {
+        for relay in &plan.relays {
+            text = settings::with_mta(&text, &relay.name, plan.mta)?;
+        }
+    }
     directory.put(home::SETTINGS, text.as_bytes(), pieces::PRIVATE)?;
     let settings = Settings::parse(&text, &PathBuf::from(home::SETTINGS))?;
 
@@ -434,7 +452,8 @@ fn report(run: &Run, root: &std::path::Path, made: &Made, admins: &Admins) -> Re
         let Some(relay) = home.settings.relay(&issued.host) else {
             continue;
         };
-        let snippet = pieces::relay_snippet(&home.settings, relay, Vec::new(), RelayStyle::Block)?;
+        let snippet =
+            mail_servers::relay_text(&home.settings, relay, Vec::new(), RelayStyle::Block)?;
         steps::send(&mut steps, &home, &issued.host, issued.delivery);
         steps::unpack(&mut steps, &home.settings, &issued.host, issued.delivery);
         steps::settings_block(

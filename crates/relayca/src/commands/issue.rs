@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use relayca_bundle::Recipient;
-use relayca_ca::{AltName, Certificate};
+use relayca_ca::{AltName, Certificate, KeyType};
 use relayca_fingerprint::FingerprintMap;
 use relayca_inventory::{CertificateRecord, Change, Host, Inventory, State};
-use relayca_postfix::{RelayStyle, Snippet};
+use relayca_mta::Mta;
+use relayca_postfix::RelayStyle;
 use serde_json::{Value, json};
 
 use super::init::{enter_issued, recipients};
+use super::snippet::usage_of;
 use crate::authorities::Authorities;
 use crate::cli::Issue;
 use crate::dates;
@@ -23,6 +25,7 @@ use crate::failure::Failure;
 use crate::home::{self, Home};
 use crate::hosts::{self, HostRequest};
 use crate::issuing::{self, Delivery, Issued, Issuing};
+use crate::mail_servers::{self, HostText};
 use crate::pieces;
 use crate::process;
 use crate::progress;
@@ -139,6 +142,12 @@ fn requests(run: &Run, home: &Home, arguments: &Issue) -> Result<Vec<HostRequest
     }
     let seal_to = recipients(&arguments.seal_to)?;
     let key = arguments.key.as_deref().map(word).transpose()?;
+    let mta: Option<Mta> = arguments
+        .mta
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: relayca_mta::MtaError| usage_of(&error, error.hint()))?;
     if !arguments.san.is_empty() && requests.len() != 1 {
         return Err(
             Failure::usage("--san is for one host").hint("in a list, write san= behind each host")
@@ -152,6 +161,16 @@ fn requests(run: &Run, home: &Home, arguments: &Issue) -> Result<Vec<HostRequest
             request.senders.clone_from(&arguments.senders);
         }
         request.key = request.key.or(key);
+        request.mta = request.mta.or(mta);
+        if request.mta == Some(Mta::OpenSmtpd)
+            && request.key.unwrap_or(home.settings.key) == KeyType::Ed25519
+        {
+            return Err(Failure::usage(format!(
+                "OpenSMTPD takes no Ed25519 key, and {} is to have one",
+                request.host
+            ))
+            .hint("--key p256"));
+        }
         request.days = request.days.or(arguments.days);
         for name in &arguments.san {
             request.alt_names.push(relayca_ca::AltName::parse(name)?);
@@ -210,6 +229,11 @@ fn change_settings(home: &mut Home, requests: &[HostRequest]) -> Result<Option<S
         }
         if !request.senders.is_empty() {
             text = settings::with_senders(&text, &request.host, &request.senders)?;
+        }
+        if let Some(mta) = request.mta
+            && home.settings.mta(&request.host) != mta
+        {
+            text = settings::with_mta(&text, &request.host, mta)?;
         }
     }
     if text == home.settings_text {
@@ -386,15 +410,15 @@ fn report(
     Ok(())
 }
 
-fn snippet_of(home: &Home, issued: &Issued) -> Result<Snippet, Failure> {
+fn snippet_of(home: &Home, issued: &Issued) -> Result<HostText, Failure> {
     match home.settings.relay(&issued.host) {
-        Some(relay) => pieces::relay_snippet(
+        Some(relay) => mail_servers::relay_text(
             &home.settings,
             relay,
             pieces::bindings(&home.settings),
             RelayStyle::Block,
         ),
-        None => pieces::mail_host_snippet(&home.settings, &issued.host, home.settings.style),
+        None => mail_servers::mail_host_text(&home.settings, &issued.host, home.settings.style),
     }
 }
 
@@ -462,7 +486,7 @@ fn notes(run: &Run, home: &Home, issued: &[Issued], relays: bool) {
 }
 
 /// A host as `--json` shows it.
-pub fn issued_json(home: &Home, issued: &Issued, snippet: &Snippet) -> Value {
+pub fn issued_json(home: &Home, issued: &Issued, snippet: &HostText) -> Value {
     let certificate = &issued.certificate;
     json!({
         "host": issued.host.as_str(),
@@ -473,7 +497,7 @@ pub fn issued_json(home: &Home, issued: &Issued, snippet: &Snippet) -> Value {
         "fingerprint": relayca_fingerprint::fingerprint(home.settings.digest, certificate.spki_der()).to_string(),
         "bundle": bundle_path(home, issued),
         "passphrase_file": (issued.delivery == Delivery::ByPassphrase).then(|| home.path(&Home::bundle_passphrase(&issued.host))),
-        "snippet": snippet_json(snippet),
+        "snippet": snippet.json(),
     })
 }
 
@@ -482,15 +506,5 @@ pub fn bundle_path(home: &Home, issued: &Issued) -> PathBuf {
     home.path(&match issued.delivery {
         Delivery::Public => Home::public_bundle(&issued.host),
         Delivery::ByPassphrase | Delivery::ToKey(_) => Home::bundle(&issued.host),
-    })
-}
-
-/// A snippet as `--json` shows it.
-pub fn snippet_json(snippet: &Snippet) -> Value {
-    json!({
-        "main_cf": snippet.main_cf,
-        "master_cf": snippet.master_cf,
-        "script": snippet.script,
-        "warnings": snippet.warnings,
     })
 }

@@ -5,6 +5,7 @@ use relayca_inventory::Records;
 
 use crate::cli::{Map, MapFormat};
 use crate::failure::Failure;
+use crate::mail_servers;
 use crate::pieces;
 use crate::printer::count;
 use crate::run::Run;
@@ -33,6 +34,7 @@ pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
         MapFormat::Inline => format!("{}\n", map.to_inline()),
         MapFormat::Texthash => map.to_texthash(),
         MapFormat::Json => map.to_json(),
+        MapFormat::Exim => mail_servers::exim_list(&map, &pieces::bindings(settings))?,
         MapFormat::Paste => paste(settings, &map)?,
     };
     run.printer.data(&text)?;
@@ -51,25 +53,21 @@ pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
 
 /// The block that writes the map on a relay, and where hosts are bound to senders the table of those too.
 fn paste(settings: &Settings, map: &FingerprintMap) -> Result<String, Failure> {
-    let mut directories: Vec<&str> = settings
-        .relays
-        .iter()
-        .map(|relay| settings.config_directory(&relay.name))
-        .collect();
-    directories.dedup();
-    if directories.is_empty() {
+    let mut relays = settings.relays.iter().map(|relay| &relay.name);
+    let Some(first) = relays.next() else {
         return Err(
             Failure::new("`relays` in relayca.toml names no relay to paste it on")
                 .hint("add one, as in relays = [\"relayhost.example.org:2500\"]"),
         );
-    }
-    let [directory] = directories.as_slice() else {
+    };
+    let place = |name| (settings.mta(name), settings.config_directory(name));
+    if relays.any(|other| place(other) != place(first)) {
         return Err(Failure::usage(
-            "the relays keep their configuration in different directories, and a block is for one",
+            "the relays have different mail servers, or keep their configuration in different directories, and a block is for one",
         )
         .hint("`relayca bundle RELAY` writes each relay's own HOST.public.tar"));
-    };
-    pieces::map_script(directory, map, &pieces::bindings(settings))
+    }
+    mail_servers::list_script(settings, first, map, &pieces::bindings(settings))
 }
 
 /// Old digests are for old Postfixes only.

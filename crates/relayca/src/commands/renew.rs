@@ -345,6 +345,7 @@ fn request_of(
         public_key: None,
         key: None,
         days: None,
+        mta: None,
     })
 }
 

@@ -62,7 +62,8 @@ pub fn run(run: &Run, arguments: &Retire) -> Result<(), Failure> {
     public_bundles::put_relays(&run.printer, &home, &*change, &trusted, &map, &staged)?;
     home.commit(change, staged, run.now)?;
 
-    let shorter = pieces::fingerprints(&before) != pieces::fingerprints(&map);
+    let shorter =
+        pieces::fingerprints(&home.settings, &before) != pieces::fingerprints(&home.settings, &map);
     if run.printer.json {
         let items: Vec<_> = superseded
             .iter()

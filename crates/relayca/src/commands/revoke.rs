@@ -62,7 +62,8 @@ pub fn run(run: &Run, arguments: &Revoke) -> Result<(), Failure> {
     home.commit(change, staged, run.now)?;
 
     // With a pin of the public key, another certificate of the same key keeps the line.
-    let shorter = pieces::fingerprints(&before) != pieces::fingerprints(&map);
+    let shorter =
+        pieces::fingerprints(&home.settings, &before) != pieces::fingerprints(&home.settings, &map);
     if run.printer.json {
         let items: Vec<_> = chosen
             .iter()

@@ -5,16 +5,17 @@
 
 use relayca_ca::HostName;
 use relayca_inventory::Records;
+use relayca_mta::Mta;
 use relayca_postfix::roles::{
     DovecotVersion, Role, RoleError, RoleHost, RoleSnippet, ServerCertificate, role_snippet,
 };
 use relayca_postfix::{RelayStyle, SenderBinding, Style};
 use serde_json::{Value, json};
 
-use super::issue::snippet_json;
 use crate::cli::Snippet;
 use crate::failure::{Failure, USAGE};
 use crate::home::Home;
+use crate::mail_servers;
 use crate::pieces;
 use crate::run::Run;
 use crate::settings::word;
@@ -28,8 +29,22 @@ pub fn run(run: &Run, arguments: &Snippet) -> Result<(), Failure> {
         return of_role(run, arguments, role.parse().map_err(usage)?);
     }
     let given = host_given(arguments)?;
-    let home = run.home(Some(given))?;
+    let mut home = run.home(Some(given))?;
     let (host, role) = known_host(&home, given)?;
+    if let Some(mta) = &arguments.mta {
+        let mta: Mta = mta
+            .parse()
+            .map_err(|error: relayca_mta::MtaError| usage_of(&error, error.hint()))?;
+        home.settings.set_mta(&host, mta);
+    }
+    let mta = home.settings.mta(&host);
+    if mta != Mta::Postfix && arguments.style.is_some() {
+        return Err(Failure::usage(format!(
+            "--style is for Postfix, and {host} has {}",
+            mta.name()
+        ))
+        .hint("leave it out"));
+    }
     let style: Option<Style> = arguments.style.as_deref().map(word).transpose()?;
     let snippet = if role == "relay" {
         let relay = home.settings.relay(&host).ok_or_else(|| {
@@ -48,7 +63,13 @@ pub fn run(run: &Run, arguments: &Snippet) -> Result<(), Failure> {
                 );
             }
         };
-        pieces::relay_snippet(
+        if mta != Mta::Postfix && !arguments.senders.is_empty() {
+            return Err(
+                Failure::usage("Exim's senders stand in its list, not in its settings")
+                    .hint("write them into relayca.toml, and print `relayca map --format paste`"),
+            );
+        }
+        mail_servers::relay_text(
             &home.settings,
             relay,
             bindings(&home, &arguments.senders)?,
@@ -61,10 +82,10 @@ pub fn run(run: &Run, arguments: &Snippet) -> Result<(), Failure> {
             )
             .hint("give it with the relay's name instead"));
         }
-        pieces::mail_host_snippet(&home.settings, &host, style.unwrap_or(home.settings.style))?
+        mail_servers::mail_host_text(&home.settings, &host, style.unwrap_or(home.settings.style))?
     };
     if run.printer.json {
-        run.printer.json(&snippet_json(&snippet))?;
+        run.printer.json(&snippet.json())?;
     } else {
         run.printer.data(&snippet.script)?;
     }
@@ -118,7 +139,12 @@ fn host_given(arguments: &Snippet) -> Result<&str, Failure> {
 
 /// What was written on the command line is at fault.
 fn usage(error: RoleError) -> Failure {
-    Failure::usage(error.to_string()).hint_of(error.hint())
+    usage_of(&error, error.hint())
+}
+
+/// Likewise.
+pub fn usage_of(error: &impl ToString, hint: Option<String>) -> Failure {
+    Failure::usage(error.to_string()).hint_of(hint)
 }
 
 /// A role beside the pair.

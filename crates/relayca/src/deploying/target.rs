@@ -7,6 +7,7 @@ use relayca_bundle::{CHECKSUMS_NAME, Entry};
 use relayca_ca::{AltName, Certificate, HostName};
 use relayca_fingerprint::FingerprintMap;
 use relayca_inventory::{Filter, Records, State};
+use relayca_mta::Mta;
 use relayca_postfix::{
     ACCESS_MAP, CLIENT_MAP, HostScript, RelayStyle, Sends, Snippet, host_script,
 };
@@ -115,6 +116,36 @@ pub fn all(home: &Home, mail_hosts: bool) -> Result<Vec<HostName>, Failure> {
         }
     }
     Ok(hosts)
+}
+
+/// A host that is left alone, because this knows how to tell Postfix and nothing else.
+#[derive(Debug)]
+pub struct Other {
+    /// Which.
+    pub host: HostName,
+    /// Whether it is a relay.
+    pub relay: bool,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// Takes the hosts out whose mail server is another than Postfix.
+pub fn others(settings: &Settings, hosts: &mut Vec<HostName>) -> Vec<Other> {
+    let (postfix, others) = std::mem::take(hosts)
+        .into_iter()
+        .partition(|host| settings.mta(host) == Mta::Postfix);
+    *hosts = postfix;
+    others
+        .into_iter()
+        .map(|host| Other {
+            relay: settings.relay(&host).is_some(),
+            why: format!(
+                "its mail server is {}, not Postfix",
+                settings.mta(&host).name()
+            ),
+            host,
+        })
+        .collect()
 }
 
 fn target(

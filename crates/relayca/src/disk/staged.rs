@@ -40,6 +40,7 @@ pub struct Staged {
     id: String,
     written: Mutex<Written>,
     committed: bool,
+    took_spare: bool,
 }
 
 /// What was written and has to be flushed: a few files one by one, of many only that there are.
@@ -55,14 +56,16 @@ impl Staged {
         let parent = root.join(STAGED);
         let directory = parent.join(&id);
         unfinished(|paths| paths.push(directory.clone()));
-        let staged = Self {
+        let mut staged = Self {
             root: root.to_owned(),
             directory,
             id,
             written: Mutex::new(Written::Few(Vec::new())),
             committed: false,
+            took_spare: false,
         };
-        if !take_spare(&parent, &staged.directory) {
+        staged.took_spare = take_spare(&parent, &staged.directory);
+        if !staged.took_spare {
             make_directory(&parent)?;
             make_directory(&staged.directory)?;
         }
@@ -174,7 +177,9 @@ impl Drop for Staged {
     fn drop(&mut self) {
         if !self.committed {
             unfinished(|paths| paths.retain(|path| *path != self.directory));
-            let _ = fs::remove_dir_all(&self.directory);
+            if !(self.took_spare && give_spare_back(&self.directory)) {
+                let _ = fs::remove_dir_all(&self.directory);
+            }
         }
     }
 }
@@ -239,6 +244,14 @@ fn take_spare(parent: &Path, directory: &Path) -> bool {
     let spare = parent.join(SPARE);
     let is_empty = fs::read_dir(&spare).is_ok_and(|mut entries| entries.next().is_none());
     is_empty && fs::rename(&spare, directory).is_ok()
+}
+
+/// Empties it and makes it the spare one again, so that a change which was given up leaves all as it was.
+fn give_spare_back(directory: &Path) -> bool {
+    let emptied = fs::read_dir(directory).and_then(|mut entries| {
+        entries.try_for_each(|entry| entry.and_then(|entry| fs::remove_file(entry.path())))
+    });
+    emptied.is_ok() && fs::rename(directory, directory.with_file_name(SPARE)).is_ok()
 }
 
 /// Moves what is in `directory` to its places below `root`. What is already moved, by us before a stop or by another
@@ -443,6 +456,11 @@ mod tests {
         assert_eq!(mode & 0o777, 0o700);
         assert!(change("a2"), "the spare one was taken");
         assert!(spare.exists());
+        let given_up = Staged::begin(root.path(), "a4".into()).unwrap();
+        given_up.put("bundles/a4", b"1", 0o600).unwrap();
+        drop(given_up);
+        assert!(spare.exists() && super::staged(root.path()).unwrap().is_empty());
+        assert!(fs::read_dir(&spare).unwrap().next().is_none());
         fs::write(spare.join("bundles,foreign"), b"x").unwrap();
         assert!(!change("a3"), "not with something in it");
         assert!(!root.path().join("bundles/foreign").exists());

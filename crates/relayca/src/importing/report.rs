@@ -20,6 +20,7 @@ use crate::dates;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::issuing::Delivery;
+use crate::mail_servers;
 use crate::pieces;
 use crate::printer::{count, one_line, table};
 use crate::run::Run;
@@ -293,7 +294,7 @@ fn relay_steps(steps: &mut Steps, home: &Home, relay: &Relay) -> Result<(), Fail
         ),
     );
     steps::unpack(steps, &home.settings, name, Delivery::Public);
-    let snippet = pieces::relay_snippet(
+    let snippet = mail_servers::relay_text(
         &home.settings,
         relay,
         pieces::bindings(&home.settings),

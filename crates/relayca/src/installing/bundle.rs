@@ -18,6 +18,15 @@ use crate::failure::Failure;
 use crate::printer::one_line;
 use crate::run::Run;
 
+/// What files of other mail servers' bundles end in (relayca-mta), and none of Postfix's does.
+const OF_OTHERS: [&str; 6] = [
+    ".exim-router",
+    ".exim",
+    ".relay.conf",
+    ".smtpd.conf",
+    ".msmtprc",
+    ".remotes",
+];
 /// Bytes of a sealed bundle.
 const LONGEST_BUNDLE: usize = 64 << 20;
 /// The keys of a host's SSH server: what bundles are sealed to.
@@ -98,6 +107,17 @@ fn understand(run: &Run, entries: Vec<Entry>) -> Result<Bundle, Failure> {
         ))
         .hint("`relayca issue`, `renew` and `bundle` make them, where the authority is")
     };
+    if let Some(piece) = entries.iter().find(|entry| {
+        OF_OTHERS
+            .iter()
+            .any(|end| entry.name.ends_with(end) && entry.name.len() > end.len())
+    }) {
+        return Err(Failure::new(format!(
+            "this bundle is for another mail server than Postfix (it has `{}`); nothing was changed",
+            piece.name
+        ))
+        .hint("INSTALL.txt in it says how to put it in place by hand"));
+    }
     let host = ending(".snippet.sh")
         .ok_or_else(|| odd("there is not exactly one HOST.snippet.sh in it"))?
         .to_owned();

@@ -5,6 +5,7 @@
 //! through [`changes`], which has the old files at hand until the end.
 
 pub mod age;
+mod beside;
 pub mod bundle;
 pub mod changes;
 pub mod databases;

@@ -11,6 +11,7 @@ use relayca_postfix::SUBDIRECTORY;
 
 use super::programs;
 use crate::failure::Failure;
+use crate::home::refuse_odd_path;
 use crate::linting::beneath::beneath;
 
 /// Where Postfix's configuration is where nobody says otherwise.
@@ -71,10 +72,14 @@ impl Place {
                     .hint("install Postfix first, or name its directory: --config-directory DIR"),
             );
         }
+        let [main_cf, master_cf] = ["main.cf", "master.cf"].map(|file| {
+            let path = below(&format!("{inside}/{file}"))?;
+            refuse_odd_path(&path).map(|()| path)
+        });
         Ok(Self {
             files: config.join(SUBDIRECTORY),
-            main_cf: below(&format!("{inside}/main.cf"))?,
-            master_cf: below(&format!("{inside}/master.cf"))?,
+            main_cf: main_cf?,
+            master_cf: master_cf?,
             root,
             inside,
             config,

@@ -267,9 +267,7 @@ fn refuse_strange(wanted: &Wanted) -> Result<(), Failure> {
             let smtpd = || wanted.services.iter().filter(|service| service.is_smtpd());
             smtpd().count() == 1 && smtpd().all(|service| lets_in_the_listed(service, &ours))
         }
-        Role::MailHost => {
-            wanted.value("smtp_tls_security_level") == Some("secure") && sends_to_the_relay(wanted)
-        }
+        Role::MailHost => sends_to_the_relay(wanted),
     };
     if all_hold {
         Ok(())
@@ -282,16 +280,27 @@ fn may_be_set(name: &str) -> bool {
     name.starts_with("smtp_tls_") || MAIN.contains(&name) || name == KNOWN_LATER.0
 }
 
-/// Mail is neither dropped nor given to a program.
+/// Mail is neither dropped nor given to a program, nor to anybody whom the CA does not name.
 fn sends_to_the_relay(wanted: &Wanted) -> bool {
-    let mut hops = wanted
-        .main
-        .iter()
-        .filter(|(name, _)| name == "default_transport");
-    hops.all(|(_, value)| {
-        let transport = value.split(':').next().unwrap_or_default();
-        matches!(transport, "relayca" | "smtp")
-    })
+    let options = wanted.services.iter().flat_map(|service| &service.options);
+    let holds = |name: &str, value: &str| match name {
+        "default_transport" => matches!(
+            value.split(':').next().unwrap_or_default(),
+            "relayca" | "smtp"
+        ),
+        "smtp_tls_security_level" => value == "secure",
+        "smtp_tls_policy_maps" => matches!(value, "" | "static:secure"),
+        "tls_append_default_CA" => value == "no",
+        "smtp_tls_trust_anchor_file" | "smtp_tls_CApath" | "smtp_tls_per_site" => value.is_empty(),
+        _ => true,
+    };
+    let secure = wanted.value("smtp_tls_security_level").is_some();
+    secure
+        && wanted
+            .main
+            .iter()
+            .chain(options)
+            .all(|(name, value)| holds(name, value))
 }
 
 /// Nobody relays but who is listed, and mail goes to nobody else.
@@ -329,6 +338,7 @@ fn lets_in_the_listed(service: &WantedService, ours: &str) -> bool {
     restricted
         && service.option("smtpd_tls_security_level") == Some("encrypt")
         && service.option("smtpd_tls_req_ccert") == Some("yes")
+        && service.option("tls_append_default_CA") != Some("yes")
         && empty("smtpd_recipient_restrictions")
         && empty("smtpd_tls_CApath")
         && filters.into_iter().all(empty_if_there)
@@ -427,6 +437,7 @@ mod tests {
             ("mynetworks=127.0.0.1/32", "smtpd_milters=unix:/tmp/x"),
             ("mynetworks=127.0.0.1/32", "mynetworks=cidr:/etc/passwd"),
             ("mynetworks=127.0.0.1/32", "-v"),
+            ("mynetworks=127.0.0.1/32", "tls_append_default_CA=yes"),
             ("mynetworks=127.0.0.1/32", "content_filter=smtp:[192.0.2.1]"),
             ("mynetworks=127.0.0.1/32", "smtpd_milters=inet:192.0.2.1:25"),
             ("mynetworks=127.0.0.1/32", "smtpd_proxy_filter=192.0.2.1:25"),
@@ -458,6 +469,9 @@ mod tests {
             "alias_maps = hash:/tmp/a",
             "smtp_tls_security_level = may",
             "default_transport = discard:",
+            "smtp_tls_policy_maps = static:none",
+            "smtp_tls_trust_anchor_file = /etc/postfix/relayca/m.example.org.crt.pem",
+            "tls_append_default_CA = yes",
             "default_transport = local",
         ] {
             assert!(main(&format!("{good}{line}\n")).is_err(), "{line}");

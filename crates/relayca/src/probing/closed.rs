@@ -97,10 +97,13 @@ fn no_tls_at_all(dialogue: &mut Dialogue) -> Outcome {
     }
 }
 
+/// What Exim says to VRFY (with 252) and ETRN (with 458) where no ACL allows them; it looks for nothing then.
+const PROHIBITED: &str = "Administrative prohibition";
+
 /// Asks one thing, and lets `open` say whether the answer to it is one that should not be given.
 fn command(dialogue: &mut Dialogue, line: &str, open: fn(u16) -> bool) -> Outcome {
     match dialogue.command(line) {
-        Ok(reply) if open(reply.code()) => Outcome::Taken {
+        Ok(reply) if open(reply.code()) && reply.text() != PROHIBITED => Outcome::Taken {
             stage: Stage::Command,
             code: reply.code(),
             text: reply.text(),

@@ -78,6 +78,7 @@ style = \"transport\"
 # config-directory = \"/usr/local/etc/postfix\"
 # ssh = \"admin@192.0.2.7:2222\"
 # sudo = true
+# mta = \"exim\" # postfix, exim, opensmtpd, msmtp or nullmailer: docs/OTHER-MTAS.md
 "
     )
 }
@@ -99,6 +100,21 @@ pub fn with_relay(text: &str, relay: &Relay) -> Result<String, Failure> {
 
 /// relayca.toml with `host` bound to `senders`.
 pub fn with_senders(text: &str, host: &HostName, senders: &[String]) -> Result<String, Failure> {
+    let list: toml_edit::Array = senders.iter().map(String::as_str).collect();
+    with_host(text, host, "senders", toml_edit::value(list))
+}
+
+/// relayca.toml with the mail server of `host`.
+pub fn with_mta(text: &str, host: &HostName, mta: relayca_mta::Mta) -> Result<String, Failure> {
+    with_host(text, host, "mta", toml_edit::value(mta.as_str()))
+}
+
+fn with_host(
+    text: &str,
+    host: &HostName,
+    key: &str,
+    value: toml_edit::Item,
+) -> Result<String, Failure> {
     let mut document = editable(text)?;
     let hosts = document
         .entry("host")
@@ -113,8 +129,7 @@ pub fn with_senders(text: &str, host: &HostName, senders: &[String]) -> Result<S
                 .hint("write [host.\"mailhost.example.org\"]")
         })?;
     let entry = hosts.entry(host.as_str()).or_insert(toml_edit::table());
-    let list: toml_edit::Array = senders.iter().map(String::as_str).collect();
-    entry["senders"] = toml_edit::value(list);
+    entry[key] = value;
     Ok(document.to_string())
 }
 

@@ -103,4 +103,5 @@ pub(super) struct HostFile {
     pub(super) ssh: Option<String>,
     pub(super) sudo: bool,
     pub(super) host_key: Option<String>,
+    pub(super) mta: Option<String>,
 }

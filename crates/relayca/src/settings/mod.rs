@@ -15,12 +15,13 @@ use std::path::Path;
 use relayca_bundle::Recipient;
 use relayca_ca::{Domain, HostName, KeyType};
 use relayca_fingerprint::{Digest, Pin};
+use relayca_mta::Mta;
 use relayca_postfix::{Refusal, Style};
 
 use self::file::{HostFile, SettingsFile};
 use crate::failure::{FAILED, Failure};
 
-pub use edit::{render, with_recipients, with_relay, with_senders};
+pub use edit::{render, with_mta, with_recipients, with_relay, with_senders};
 pub use login::Login;
 pub use relay::Relay;
 
@@ -59,6 +60,7 @@ pub struct Settings {
     /// Style of the mail hosts' snippets.
     pub style: Style,
     hosts: BTreeMap<String, HostFile>,
+    mtas: BTreeMap<String, Mta>,
 }
 
 impl Settings {
@@ -105,6 +107,7 @@ impl Settings {
             .map(|text| Recipient::parse(text))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| at("recipients", error.into()))?;
+        let mut mtas = BTreeMap::new();
         for (key, host) in &file.host {
             let name = HostName::parse(key).map_err(|error| at("[host", error.into()))?;
             if name.as_str() != key {
@@ -130,6 +133,15 @@ impl Settings {
             if let Some(file) = &host.host_key {
                 check_directory(file).map_err(|error| at("host-key", error))?;
             }
+            if let Some(mta) = &host.mta {
+                let mta: Mta = mta
+                    .parse()
+                    .map_err(|error: relayca_mta::MtaError| at("mta", error.into()))?;
+                if !mta.can_be_relay() && relays.iter().any(|relay| relay.name == name) {
+                    return Err(at("mta", relayca_mta::MtaError::NoRelay(mta).into()));
+                }
+                mtas.insert(key.clone(), mta);
+            }
         }
         check_directory(&file.postfix.config_directory)
             .map_err(|error| at("config-directory", error))?;
@@ -154,15 +166,36 @@ impl Settings {
             config_directory: file.postfix.config_directory,
             style: word(&file.postfix.style).map_err(|error| at("style", error))?,
             hosts: file.host,
+            mtas,
         })
     }
 
-    /// Postfix's config_directory on `host`.
+    /// Where the mail server of `host` keeps its configuration.
     pub fn config_directory(&self, host: &HostName) -> &str {
         self.hosts
             .get(host.as_str())
             .and_then(|host| host.config_directory.as_deref())
-            .unwrap_or(&self.config_directory)
+            .unwrap_or_else(|| match self.mta(host) {
+                Mta::Postfix => &self.config_directory,
+                other => other.usual_directory(),
+            })
+    }
+
+    /// The mail server of `host`.
+    pub fn mta(&self, host: &HostName) -> Mta {
+        self.mtas.get(host.as_str()).copied().unwrap_or_default()
+    }
+
+    /// Likewise, whatever relayca.toml says: for this run.
+    pub fn set_mta(&mut self, host: &HostName, mta: Mta) {
+        self.mtas.insert(host.to_string(), mta);
+    }
+
+    /// Whether a relay lists certificates, so that each renewal changes its list.
+    pub fn a_relay_lists_certificates(&self) -> bool {
+        self.relays
+            .iter()
+            .any(|relay| self.mta(&relay.name) == Mta::Exim)
     }
 
     /// The senders that `host` is bound to; empty where it may use any.

@@ -18,8 +18,12 @@ pub fn ask(
     options: &SshOptions,
     look: &Look,
 ) -> Result<Vec<Finding>, Failure> {
-    let targets = match target::all(home, true).and_then(|all| target::targets(run, home, &all)) {
-        Ok(targets) => targets,
+    let asked = target::all(home, true).and_then(|mut all| {
+        let others = target::others(&home.settings, &mut all);
+        Ok((target::targets(run, home, &all)?, others))
+    });
+    let (targets, others) = match asked {
+        Ok(asked) => asked,
         // What is wrong with the authority is found without asking; this says why nobody was asked.
         Err(failure) => {
             return Ok(vec![Finding::warning(
@@ -37,7 +41,17 @@ pub fn ask(
         ssh: &ssh,
         jobs: usize::from(options.jobs),
     };
-    let mut found = Vec::new();
+    let mut found: Vec<Finding> = others
+        .into_iter()
+        .map(|other| {
+            Finding::warning(
+                "host-unreached",
+                other.host.as_str(),
+                format!("it could not be asked; {}", other.why),
+                "look there by hand whether it has today's files",
+            )
+        })
+        .collect();
     for (target, looked) in targets.iter().zip(carrying::look_at(&way, &targets)?) {
         let host = target.host.as_str();
         let deploy = format!("{} deploy {host}", look.relayca);

@@ -379,7 +379,10 @@ fn written(home: &Home, known: &Known) -> Vec<Written> {
         let holds = match std::fs::File::open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Holds::Missing,
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Holds::NotForUs,
-            _ => unpacked(&path),
+            _ => unpacked(
+                &path,
+                crate::mail_servers::list_name(&home.settings, &relay.name),
+            ),
         };
         all.push(Written {
             relay: relay.name.to_string(),
@@ -390,7 +393,7 @@ fn written(home: &Home, known: &Known) -> Vec<Written> {
     all
 }
 
-fn unpacked(path: &Path) -> Holds {
+fn unpacked(path: &Path, list: &str) -> Holds {
     let read =
         disk::read(path, LONGEST_BUNDLE).and_then(|archive| Ok(relayca_bundle::unpack(&archive)?));
     let entries = match read {
@@ -401,6 +404,12 @@ fn unpacked(path: &Path) -> Holds {
         let entry = entries.iter().find(|entry| entry.name == name)?;
         Some(String::from_utf8_lossy(&entry.content).into_owned())
     };
+    if list != MAP {
+        return match text(list) {
+            Some(text) => Holds::List(text),
+            None => Holds::Unreadable(format!("there is no `{list}` in it")),
+        };
+    }
     match text(MAP) {
         Some(map) => Holds::Map(map, text(SENDERS)),
         None => Holds::Unreadable(format!("there is no `{MAP}` in it")),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use relayca_ca::{Certificate, HostName};
 use relayca_fingerprint::FingerprintMap;
 use relayca_inventory::Records;
+use relayca_mta::Mta;
 use serde_json::{Value, json};
 
 use super::{LeftOut, Renewed};
@@ -15,6 +16,7 @@ use crate::dates;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::issuing::Delivery;
+use crate::mail_servers;
 use crate::pieces;
 use crate::run::Run;
 use crate::steps::{self, Steps};
@@ -66,7 +68,9 @@ pub fn report(
         let mut steps = Steps::default();
         let listed_anew = |one: &Renewed| {
             one.supersedes.role == "mailhost"
-                && (one.rekeyed || home.settings.pin != relayca_fingerprint::Pin::Pubkey)
+                && (one.rekeyed
+                    || home.settings.pin != relayca_fingerprint::Pin::Pubkey
+                    || home.settings.a_relay_lists_certificates())
         };
         if renewed.iter().any(listed_anew) {
             steps::relays(&mut steps, home, map)?;
@@ -116,7 +120,7 @@ fn host_steps(
             "On {}, as root: have the new key used. A session that is resumed would show the old one.",
             issued.host
         ),
-        &steps::reload(&home.settings, &issued.host),
+        &mail_servers::reload(&home.settings, &issued.host),
     );
     Ok(())
 }
@@ -124,18 +128,21 @@ fn host_steps(
 /// Many mail hosts are not told one by one, but by what differs: where Postfix has its files, and how theirs reach them.
 fn many_steps(steps: &mut Steps, home: &Home, mail_hosts: &[&Renewed]) {
     let bundles = steps::quoted(&home.path("bundles"));
-    let mut ways: BTreeMap<(&str, Delivery), Vec<&HostName>> = BTreeMap::new();
+    let mut ways: BTreeMap<(&str, Mta, Delivery), Vec<&HostName>> = BTreeMap::new();
     for one in mail_hosts {
         let host = &one.issued.host;
         let directory = home.settings.config_directory(host);
-        ways.entry((directory, one.issued.delivery))
+        ways.entry((directory, home.settings.mta(host), one.issued.delivery))
             .or_default()
             .push(host);
     }
     let only = ways.len() == 1;
-    for ((directory, delivery), hosts) in ways {
+    for ((directory, mta, delivery), hosts) in ways {
         let Some(first) = hosts.first() else { continue };
-        let reload = steps::reload(&home.settings, first);
+        let reload = match mta {
+            Mta::Postfix => mail_servers::reload(&home.settings, first),
+            _ => format!("sh {directory}/relayca/HOST.snippet.sh"),
+        };
         let into = format!("tar -xf - -C {directory}/relayca && {reload}    (on HOST)");
         let commands = match delivery {
             Delivery::ByPassphrase => format!(
@@ -160,7 +167,13 @@ fn many_steps(steps: &mut Steps, home: &Home, mail_hosts: &[&Renewed]) {
             names.join(" ")
         };
         steps.add(
-            &format!("For {whom}: send its files, unpack them where the key lies, reload Postfix."),
+            &format!(
+                "For {whom}: send its files, unpack them where the key lies, {}.",
+                match mta {
+                    Mta::Postfix => "reload Postfix",
+                    _ => "have them used",
+                }
+            ),
             &commands,
         );
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use relayca_ca::{AltName, Certificate, HostName};
 use relayca_inventory::{CertificateRecord, Change, Records};
+use relayca_mta::Mta;
 use serde_json::{Value, json};
 
 use crate::commands::issue::MANY;
@@ -112,26 +113,34 @@ pub fn trust_steps(
             .try_for_each(|one| steps::certificates(steps, home, &one.host, None, trusted));
     }
     // Where Postfix has its files, and the hosts of which that is so: nearly always one place.
-    let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut places: BTreeMap<(&str, Mta), Vec<&str>> = BTreeMap::new();
     for one in hosts {
         let directory = home.settings.config_directory(&one.host);
-        places.entry(directory).or_default().push(one.host.as_str());
+        let mta = home.settings.mta(&one.host);
+        places
+            .entry((directory, mta))
+            .or_default()
+            .push(one.host.as_str());
     }
-    for (directory, there) in &places {
+    for ((directory, mta), there) in &places {
         let whom = if places.len() == 1 {
             "each host".to_owned()
-        } else if *directory == home.settings.config_directory {
+        } else if *directory == home.settings.config_directory && *mta == Mta::Postfix {
             "each host that no other step names".to_owned()
         } else {
             there.join(" ")
         };
-        let reload = match *directory {
-            "/etc/postfix" => "postfix reload".to_owned(),
-            other => format!("postfix -c {other} reload"),
+        let (reload, used) = match (*mta, *directory) {
+            (Mta::Postfix, "/etc/postfix") => ("postfix reload".to_owned(), "reload Postfix"),
+            (Mta::Postfix, other) => (format!("postfix -c {other} reload"), "reload Postfix"),
+            (_, other) => (
+                format!("sh {other}/relayca/HOST.snippet.sh"),
+                "have them used",
+            ),
         };
         steps.add(
             &format!(
-                "For {whom}, in any order: send its files, take the CA certificates to trust out of them, reload Postfix."
+                "For {whom}, in any order: send its files, take the CA certificates to trust out of them, {used}."
             ),
             &format!(
                 "# scp {}/HOST.public.tar root@HOST:\n\
