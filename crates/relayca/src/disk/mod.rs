@@ -8,6 +8,7 @@
 
 mod new_directory;
 mod new_file;
+mod publishing;
 mod staged;
 mod staged_names;
 mod unfinished;
@@ -23,7 +24,8 @@ use crate::failure::Failure;
 
 pub use new_directory::{NewDirectory, refuse_existing};
 pub use new_file::{NewFile, refuse_existing_file};
-pub use staged::{Staged, UNMERGED, settle, staged};
+pub use publishing::UNMERGED;
+pub use staged::{Staged, settle, staged};
 use unfinished::unfinished;
 pub use unfinished::{
     CAUGHT, MAY_END, UNDISTURBED, caught, is_watched, remove_unfinished, watched,
