@@ -7,10 +7,11 @@ use clap::Args;
 /// `relayca deploy`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It runs the system's ssh, with your configuration, agent and known_hosts, as root@HOST or as relayca.toml says
-(`ssh`, `sudo`, `host-key` under [host.\"HOST\"]). A host needs sh, tar, sha256sum and Postfix, and age where its bundle is
-sealed to its own key. On each host all is put in place and Postfix reloaded, or everything is as it was. A mail host's
-relays come first, named or not; where none of them can be brought up to date, the mail host is left alone.
+It runs the system's ssh, with your configuration, agent and known_hosts, as root@HOST or as relayca.toml says (`ssh`, `sudo`, \
+`host-key` under [host.\"HOST\"]). A host needs sh, tar, sha256sum and Postfix, and age where its bundle is sealed to its own key.
+
+On each host all is put in place and Postfix reloaded, or everything is as it was. A mail host's relays come first, named or not; \
+where none of them can be brought up to date, the mail host is left alone. Hosts with another mail server than Postfix are skipped.
 
 States: deployed, unchanged, failed (the host is as it was), skipped, unknown (the line broke; --status asks).
 Exit codes: 0 all is in place, 3 a host is not but is as it was, 4 a relay is not, or a host is unknown.

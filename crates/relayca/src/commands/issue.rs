@@ -481,7 +481,15 @@ fn notes(run: &Run, home: &Home, issued: &[Issued], relays: bool) {
         let relayca = steps::relayca(home);
         printer.note(&format!("next: set up the relay as printed, then paste `{relayca} snippet HOST` on every mail host"));
     } else {
-        printer.note("next: paste the steps in their order, the relay's first, or let `relayca deploy` take them; until then the host's mail waits in its queue");
+        let or = if home
+            .settings
+            .have_postfix(issued.iter().map(|issued| &issued.host))
+        {
+            ", or let `relayca deploy` take them"
+        } else {
+            ""
+        };
+        printer.note(&format!("next: paste the steps in their order, the relay's first{or}; until then the host's mail waits in its queue"));
     }
 }
 

@@ -262,8 +262,14 @@ fn report(run: &Run, home: &Home, chosen: &[CertificateRecord], shorter: bool, h
         return;
     }
     if shorter {
-        run.printer
-            .note("next: paste the map on every relay, or `relayca deploy --relays`; until then the host may still relay there");
+        let or = if home.settings.have_postfix([]) {
+            ", or `relayca deploy --relays`"
+        } else {
+            ""
+        };
+        run.printer.note(&format!(
+            "next: paste the map on every relay{or}; until then the host may still relay there"
+        ));
     } else if chosen.iter().any(|record| record.role == "mailhost") {
         run.printer
             .note("the relays' maps stay as they are: these were not in it, or their key is in another certificate");

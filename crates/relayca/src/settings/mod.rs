@@ -198,6 +198,14 @@ impl Settings {
             .any(|relay| self.mta(&relay.name) == Mta::Exim)
     }
 
+    /// Whether all relays and these hosts have Postfix, so that `deploy` can do what is pasted otherwise.
+    pub fn have_postfix<'a>(&'a self, hosts: impl IntoIterator<Item = &'a HostName>) -> bool {
+        let relays = self.relays.iter().map(|relay| &relay.name);
+        relays
+            .chain(hosts)
+            .all(|host| self.mta(host) == Mta::Postfix)
+    }
+
     /// The senders that `host` is bound to; empty where it may use any.
     pub fn senders(&self, host: &str) -> &[String] {
         self.hosts

@@ -232,6 +232,12 @@ fn deploy_leaves_hosts_with_another_mail_server_alone_and_says_so() {
     admin
         .done(&["issue", "mailhost", "--mta", "opensmtpd", "-q"])
         .unwrap();
+    let issued = admin.run(&["issue", "another"]).unwrap();
+    assert!(
+        !issued.stderr.contains("deploy"),
+        "the relay has Exim: {issued:?}"
+    );
+    admin.done(&["revoke", "another"]).unwrap();
     let said = refused(&admin, 1, &["deploy", "mailhost"], "OpenSMTPD, not Postfix");
     assert!(
         said.stderr
