@@ -167,7 +167,8 @@ impl Drop for Staged {
     fn drop(&mut self) {
         if !self.committed {
             unfinished(|paths| paths.retain(|path| *path != self.directory));
-            if !(self.took_spare && give_spare_back(&self.directory)) {
+            let keeps = self.took_spare && !self.is_much();
+            if !(keeps && give_spare_back(&self.directory)) {
                 let _ = fs::remove_dir_all(&self.directory);
             }
         }
@@ -302,6 +303,16 @@ mod tests {
         drop(given_up);
         assert!(spare.exists() && super::staged(root.path()).unwrap().is_empty());
         assert!(fs::read_dir(&spare).unwrap().next().is_none());
+        let much = Staged::begin(root.path(), "a5".into()).unwrap();
+        for number in 0..=FLUSH_ALL_FROM {
+            much.put(&format!("bundles/{number}"), b"1", 0o600).unwrap();
+        }
+        drop(much);
+        assert!(
+            !spare.exists(),
+            "one that held many files stays slow to read"
+        );
+        assert!(change("a6"));
         fs::write(spare.join("bundles,foreign"), b"x").unwrap();
         assert!(!change("a3"), "not with something in it");
         assert!(!root.path().join("bundles/foreign").exists());
