@@ -1,13 +1,12 @@
 //! An authority on disk: which one is meant, and where its parts lie.
 //!
 //! In: the global options, the environment, relayca.toml. Out: [`Home`], from which commands take the CA
-//! certificate, the CA key and the inventory. It refuses to know what the commands do with them.
+//! certificate and the inventory. It refuses to know the CA key, and what the commands do with all that.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use relayca_bundle::{Identities, OpenWith, Passphrase};
-use relayca_ca::{AltName, Authority, Certificate, Domain, HostName, PrivateKey};
+use relayca_ca::{AltName, Certificate, Domain, HostName};
 use relayca_inventory::{Change, Inventory, Records, SqliteInventory};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -17,7 +16,6 @@ use crate::dates;
 use crate::disk::{self, Staged};
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::secrets::Secrets;
 use crate::settings::Settings;
 
 /// The settings.
@@ -46,10 +44,10 @@ pub const INVENTORY: &str = "inventory.db";
 const NOBODYS_HOST: &str = "host.invalid";
 
 /// The remedy for a file of the authority that is not what relayca wrote.
-const FROM_BACKUP: &str = "the file is damaged or another one: restore it from a backup";
+pub const FROM_BACKUP: &str = "the file is damaged or another one: restore it from a backup";
 
 /// Bytes; sealed passphrases, PEM files.
-const LONGEST_SMALL_FILE: usize = 1 << 20;
+pub const LONGEST_SMALL_FILE: usize = 1 << 20;
 
 /// One domain's authority.
 #[derive(Debug)]
@@ -275,123 +273,6 @@ impl Home {
         Ok(relayca_inventory::open_read_only(&self.path(INVENTORY))?)
     }
 
-    /// Opens the active CA's key.
-    pub fn authority(
-        &self,
-        secrets: &Secrets,
-        now: OffsetDateTime,
-    ) -> Result<(Authority, AdminKeys), Failure> {
-        let admins = self.admin_keys(secrets)?;
-        let authority = self.authority_in(CA, &admins, now)?;
-        Ok((authority, admins))
-    }
-
-    /// Opens the key of the CA whose files are in this directory below the authority.
-    pub fn authority_in(
-        &self,
-        directory: &str,
-        admins: &AdminKeys,
-        now: OffsetDateTime,
-    ) -> Result<Authority, Failure> {
-        let key = self.key_in(directory, admins)?;
-        Authority::load(self.certificate_in(directory)?, key, now)
-            .map_err(|error| Failure::from(error).or_hint(FROM_BACKUP))
-    }
-
-    /// The key of the CA whose files are in this directory.
-    pub fn key_in(&self, directory: &str, admins: &AdminKeys) -> Result<PrivateKey, Failure> {
-        let passphrase = self.passphrase_in(directory, admins)?;
-        let path = self.path(&format!("{directory}/{KEY}"));
-        let pem = disk::read_text(&path, LONGEST_SMALL_FILE)?;
-        PrivateKey::decrypt(&pem, passphrase.expose()).map_err(|error| {
-            Failure::from(error)
-                .within(path.display())
-                .or_hint(FROM_BACKUP)
-        })
-    }
-
-    /// The passphrase of the active CA's key, and what opened it.
-    pub fn ca_passphrase(&self, secrets: &Secrets) -> Result<(Passphrase, AdminKeys), Failure> {
-        let admins = self.admin_keys(secrets)?;
-        Ok((self.passphrase_in(CA, &admins)?, admins))
-    }
-
-    /// The passphrase of the CA key in this directory.
-    pub fn passphrase_in(
-        &self,
-        directory: &str,
-        admins: &AdminKeys,
-    ) -> Result<Passphrase, Failure> {
-        let relative = format!("{directory}/{PASSPHRASE}");
-        let sealed = self.read(&relative)?;
-        let path = self.path(&relative);
-        let named = |failure: Failure| failure.within(path.display()).or_hint(FROM_BACKUP);
-        let with = match admins {
-            AdminKeys::Passphrase(passphrase) => OpenWith::Passphrase(passphrase),
-            AdminKeys::Identities(identities) => OpenWith::Identities(identities),
-        };
-        let opened = relayca_bundle::open(&sealed, &with).map_err(|error| named(error.into()))?;
-        passphrase_of(&opened).map_err(named)
-    }
-
-    /// What the admin opens the authority with: a passphrase where its CA passphrase is sealed with one, else identities.
-    pub fn admin_keys(&self, secrets: &Secrets) -> Result<AdminKeys, Failure> {
-        let sealed = self.read(CA_PASSPHRASE)?;
-        let by_passphrase = relayca_bundle::sealed_with_passphrase(&sealed).map_err(|error| {
-            Failure::from(error)
-                .within(self.path(CA_PASSPHRASE).display())
-                .or_hint(FROM_BACKUP)
-        })?;
-        Ok(if by_passphrase {
-            let what = format!("the authority of {}", self.settings.domain);
-            AdminKeys::Passphrase(secrets.passphrase(&what)?)
-        } else {
-            AdminKeys::Identities(self.identities(secrets)?)
-        })
-    }
-
-    /// The identities that open what is sealed for the admins, from what opened the authority.
-    pub fn proof(&self, secrets: &Secrets, admins: AdminKeys) -> Result<Identities, Failure> {
-        match admins {
-            AdminKeys::Identities(identities) => Ok(identities),
-            AdminKeys::Passphrase(passphrase) => self.wrapped_identity(secrets, &passphrase),
-        }
-    }
-
-    /// The identities that open what was sealed to the admins: given ones, or with an admin passphrase
-    /// the one that it wraps.
-    pub fn admin_identities(&self, secrets: &Secrets) -> Result<Identities, Failure> {
-        if !self.path(ADMIN_IDENTITY).exists() {
-            return self.identities(secrets);
-        }
-        let passphrase =
-            secrets.passphrase(&format!("the authority of {}", self.settings.domain))?;
-        self.wrapped_identity(secrets, &passphrase)
-    }
-
-    /// The identity that an admin passphrase wraps.
-    pub fn wrapped_identity(
-        &self,
-        secrets: &Secrets,
-        passphrase: &Passphrase,
-    ) -> Result<Identities, Failure> {
-        let sealed = self.read(ADMIN_IDENTITY)?;
-        let path = self.path(ADMIN_IDENTITY).display().to_string();
-        let text = relayca_bundle::open(&sealed, &OpenWith::Passphrase(passphrase))
-            .map_err(|error| Failure::from(error).within(&path))?;
-        secrets.parse_identities(&text, &path)
-    }
-
-    fn identities(&self, secrets: &Secrets) -> Result<Identities, Failure> {
-        secrets
-            .identities(&self.settings.identities)?
-            .filter(|identities| !identities.is_empty())
-            .ok_or_else(|| {
-                Failure::usage(format!("the authority of `{}` is sealed to age recipients, and no identity was given", self.settings.domain))
-                    .hint("name the identity file with -i FILE, in RELAYCA_IDENTITY, or as `identities` in relayca.toml")
-            })
-    }
-
     /// `bundles/HOST.tar.age`, below the root.
     pub fn bundle(host: &HostName) -> String {
         format!("bundles/{host}.tar.age")
@@ -451,25 +332,6 @@ pub fn refuse_odd_path(path: &Path) -> Result<(), Failure> {
         ))
         .hint("use another directory")),
     }
-}
-
-/// What an admin opened the authority with.
-#[derive(Debug)]
-pub enum AdminKeys {
-    /// age, SSH or plugin identities.
-    Identities(Identities),
-    /// The admin passphrase.
-    Passphrase(Passphrase),
-}
-
-/// The passphrase in an opened passphrase file: its only line.
-pub fn passphrase_of(opened: &[u8]) -> Result<Passphrase, Failure> {
-    let text = std::str::from_utf8(opened).map_err(|_| {
-        Failure::new("it does not hold a passphrase").hint("restore the file from a backup")
-    })?;
-    Ok(Passphrase::new(Zeroizing::new(
-        text.trim_end_matches(['\r', '\n']).to_owned(),
-    ))?)
 }
 
 /// `$XDG_DATA_HOME/relayca`, or `~/.local/share/relayca` (XDG Base Directory Specification).

@@ -17,8 +17,9 @@ use zeroize::Zeroizing;
 
 use crate::dates;
 use crate::failure::Failure;
-use crate::home::{Home, passphrase_of};
+use crate::home::Home;
 use crate::hosts::HostRequest;
+use crate::opening::passphrase_of;
 use crate::pieces;
 use crate::settings::Settings;
 

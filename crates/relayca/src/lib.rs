@@ -19,6 +19,7 @@ mod installing;
 mod issuing;
 mod linting;
 mod mail_servers;
+mod opening;
 #[doc(hidden)]
 pub mod outside;
 mod pieces;

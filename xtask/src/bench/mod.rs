@@ -8,6 +8,7 @@ mod peers;
 mod relayca;
 mod table;
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -82,7 +83,8 @@ struct Single {
     cpu: Duration,
 }
 
-/// Everybody once a round, so that what else the machine does hits all alike. relayca comes first in the result.
+/// Everybody once a round, so that what else the machine does hits all alike, and in another order each round: who comes after
+/// a large program finds the processor's caches full of that one's data. relayca comes first in the result.
 fn singles(plan: &Plan, relayca: &Relayca, peers: &[Peer]) -> anyhow::Result<Vec<Single>> {
     let mut singles = vec![Single {
         name: "relayca",
@@ -97,7 +99,8 @@ fn singles(plan: &Plan, relayca: &Relayca, peers: &[Peer]) -> anyhow::Result<Vec
         cpu: Duration::ZERO,
     }));
     for number in 0..plan.runs {
-        for (index, single) in singles.iter_mut().enumerate() {
+        for index in shuffled(singles.len(), number) {
+            let single = &mut singles[index];
             let before = cpu_of_children()?;
             let wall = match index.checked_sub(1).map(|peer| &peers[peer]) {
                 None => relayca.issue(number)?,
@@ -112,6 +115,14 @@ fn singles(plan: &Plan, relayca: &Relayca, peers: &[Peer]) -> anyhow::Result<Vec
         single.cpu /= runs;
     }
     Ok(singles)
+}
+
+/// The numbers below `count` in an order that depends on the round alone.
+fn shuffled(count: usize, round: usize) -> Vec<usize> {
+    let hash = BuildHasherDefault::<DefaultHasher>::default();
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|index| hash.hash_one((round, index)));
+    order
 }
 
 fn report(

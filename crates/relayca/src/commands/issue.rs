@@ -97,6 +97,8 @@ pub fn run(run: &Run, arguments: &Issue) -> Result<(), Failure> {
         Ok((home, issued, map))
     })?;
     home.commit(change, staged, run.now)?;
+    // What closing it would free goes with the process, which ends with the report.
+    std::mem::forget(inventory);
     report(run, &home, &requests, &issued, &map)
 }
 

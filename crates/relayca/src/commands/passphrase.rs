@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 use super::snippet::known_host;
 use crate::cli::Passphrase;
 use crate::failure::Failure;
-use crate::home::{Home, passphrase_of};
+use crate::home::Home;
+use crate::opening::passphrase_of;
 use crate::run::Run;
 
 /// Runs the command.

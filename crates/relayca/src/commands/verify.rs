@@ -13,7 +13,8 @@ use crate::authorities::{Authorities, Standing};
 use crate::cli::Verify;
 use crate::dates;
 use crate::failure::Failure;
-use crate::home::{self, AdminKeys, Home};
+use crate::home::{self, Home};
+use crate::opening::AdminKeys;
 use crate::run::Run;
 use crate::settings::word;
 

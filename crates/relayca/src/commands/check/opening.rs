@@ -17,10 +17,9 @@ use crate::checking::bundles::{self, Header, Opened, Pair};
 use crate::checking::{Finding, Known, Look, settings};
 use crate::disk;
 use crate::failure::Failure;
-use crate::home::{
-    ADMIN_IDENTITY, AdminKeys, CA, CA_PASSPHRASE, Home, KEY, PASSPHRASE, passphrase_of,
-};
+use crate::home::{ADMIN_IDENTITY, CA, CA_PASSPHRASE, Home, KEY, PASSPHRASE};
 use crate::issuing::LONGEST_BUNDLE;
+use crate::opening::{AdminKeys, passphrase_of};
 use crate::run::Run;
 
 /// From this many bundles on, a bar shows how far it is.

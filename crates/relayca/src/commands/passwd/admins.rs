@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use super::Wish;
 use crate::failure::Failure;
-use crate::home::{self, AdminKeys, CA, Home};
+use crate::home::{self, CA, Home};
+use crate::opening::AdminKeys;
 use crate::run::Run;
 
 /// What opens the authority now.

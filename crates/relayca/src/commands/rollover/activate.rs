@@ -82,7 +82,7 @@ fn prove(
     run: &Run,
     home: &Home,
     new: &Standing,
-    admins: &crate::home::AdminKeys,
+    admins: &crate::opening::AdminKeys,
 ) -> Result<(), Failure> {
     let relayca = steps::relayca(home);
     let directory = new.directory();
