@@ -229,6 +229,12 @@ impl FingerprintMap {
         self
     }
 
+    /// Gives the change of the authority that the list is of, where it was said.
+    #[must_use]
+    pub fn as_of(&self) -> Option<u64> {
+        self.progress
+    }
+
     /// Gives the certificates by SHA-256, whatever is pinned: what Exim lists.
     #[must_use]
     pub fn certificates(&self) -> &[Entry] {
@@ -246,6 +252,7 @@ impl FingerprintMap {
             "# Who may relay, by sha256 of the certificate; Exim has no digest of a public key. Made by relayca.\n\
              # Exim reads it for each look-up.\n",
         );
+        text.push_str(&self.of_change());
         for Entry {
             fingerprint,
             host,
@@ -273,6 +280,13 @@ impl FingerprintMap {
             );
         }
         Ok(text)
+    }
+
+    /// The line that says so, if it is known.
+    fn of_change(&self) -> String {
+        self.progress
+            .map(|progress| format!("{}{progress}{}\n", PROGRESS.0, PROGRESS.1))
+            .unwrap_or_default()
     }
 
     /// Gives the entries, in the order of the map.
@@ -318,9 +332,7 @@ impl FingerprintMap {
              # Needs smtpd_tls_fingerprint_digest = {digest}. {after}\n",
             digest = self.digest,
         );
-        if let Some(progress) = self.progress {
-            let _ = writeln!(text, "{}{progress}{}", PROGRESS.0, PROGRESS.1);
-        }
+        text.push_str(&self.of_change());
         for Entry {
             fingerprint,
             host,

@@ -2,7 +2,7 @@
 //!
 //! Enters: PEM text, or the text of the list. Leaves: scripts for a root shell. Refuses to know how either is made, and any key.
 
-use relayca_postfix::{NewFiles, SnippetError, files_script_between, validate};
+use relayca_postfix::{NewFiles, SnippetError, files_script_between, refuse_older_list, validate};
 
 use crate::{EXIM_LIST, Mta, MtaError, exim, exim_relay, opensmtpd, script};
 
@@ -36,11 +36,17 @@ pub fn files_script(mta: Mta, relay: bool, files: &NewFiles<'_>) -> Result<Strin
     )?)
 }
 
-/// The script that writes a relay's list whole. Exim opens it for each look-up.
+/// The script that writes a relay's list whole, unless the one in place is of a later change of the authority than `as_of`. Exim
+/// opens it for each look-up.
 ///
 /// # Errors
 /// [`MtaError`] where the directory is not plain, the list holds what does not survive being pasted, or the mail server has none.
-pub fn map_script(mta: Mta, directory: &str, list: &str) -> Result<String, MtaError> {
+pub fn map_script(
+    mta: Mta,
+    directory: &str,
+    list: &str,
+    as_of: Option<u64>,
+) -> Result<String, MtaError> {
     match mta {
         Mta::Exim => {}
         Mta::Postfix => return Err(MtaError::NotHere),
@@ -63,8 +69,13 @@ pub fn map_script(mta: Mta, directory: &str, list: &str) -> Result<String, MtaEr
     }
     let mut text = script::head(&format!("the list {EXIM_LIST}"), directory);
     text.push_str(
-        "[ -d \"$files\" ] || stop \"$files is missing: unpack the bundle there first; nothing was changed\"\n\
-         new=$(mktemp \"$files/list.XXXXXX\")\n\
+        "[ -d \"$files\" ] || stop \"$files is missing: unpack the bundle there first; nothing was changed\"\n",
+    );
+    if let Some(as_of) = as_of {
+        text.push_str(&refuse_older_list(EXIM_LIST, as_of));
+    }
+    text.push_str(
+        "new=$(mktemp \"$files/list.XXXXXX\")\n\
          trap 'rm -f \"$new\"' 0\n",
     );
     text.push_str(&script::here(list, "\"$new\""));

@@ -85,8 +85,8 @@ fn hostile_words_are_refused_by_every_mail_server() {
         changed(|relay, bad| relay.relay = bad.into());
         changed(|relay, bad| relay.directory = bad.into());
     }
-    assert!(map_script(Mta::Exim, "/etc/exim4", "a\tb\n").is_err());
-    assert!(map_script(Mta::Exim, "/etc/exim4", "RELAYCA_END\n").is_err());
+    assert!(map_script(Mta::Exim, "/etc/exim4", "a\tb\n", None).is_err());
+    assert!(map_script(Mta::Exim, "/etc/exim4", "RELAYCA_END\n", None).is_err());
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn every_script_is_one_subshell_that_a_shell_takes() {
                 .script,
         );
     }
-    a_shell_takes_it(&map_script(Mta::Exim, "/etc/exim4", "# nobody\n").unwrap());
+    a_shell_takes_it(&map_script(Mta::Exim, "/etc/exim4", "# nobody\n", Some(3)).unwrap());
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn only_exim_can_be_a_relay_and_it_says_in_which_file_it_looks() {
     for mta in [Mta::OpenSmtpd, Mta::Msmtp, Mta::Nullmailer] {
         assert_eq!(receiver(mta, &relay()), Err(MtaError::NoRelay(mta)));
         assert!(MtaError::NoRelay(mta).hint().is_some());
-        assert!(map_script(mta, "/etc", "").is_err());
+        assert!(map_script(mta, "/etc", "", None).is_err());
     }
     let text = receiver(Mta::Exim, &relay()).unwrap();
     assert!(text.pieces[0].text.contains(EXIM_LIST));

@@ -28,7 +28,7 @@ pub use mail_host::{MailHost, NextHop, Style, mail_host_snippet};
 pub use maps::{access_map_script, access_map_text, map_script};
 pub use relay::{Refusal, RelayService, RelayStyle, SenderBinding, relay_snippet};
 pub use remote::{HostScript, Sends, host_script};
-pub use script::names_resolve;
+pub use script::{names_resolve, refuse_older_list};
 pub use troubleshooting::troubleshooting;
 
 /// The directory below Postfix's configuration directory in which everything of relayca lies.

@@ -9,23 +9,38 @@ use std::fmt::Write as _;
 use crate::relay::{SenderBinding, class_name};
 use crate::{ACCESS_MAP, CLIENT_MAP, SnippetError, script, validate};
 
-/// The script that writes `CONFIG/relayca/relay_clientcerts` whole and runs `postmap`.
+/// The script that writes `CONFIG/relayca/relay_clientcerts` whole and runs `postmap`. With `as_of`, the change of the authority
+/// that the list is of, it refuses to take the place of a list of a later one.
 ///
 /// # Errors
 /// [`SnippetError`] where the directory is not plain or the map holds what does not survive being pasted.
-pub fn map_script(config_directory: &str, map_text: &str) -> Result<String, SnippetError> {
-    write_map(config_directory, CLIENT_MAP, map_text)
+pub fn map_script(
+    config_directory: &str,
+    map_text: &str,
+    as_of: Option<u64>,
+) -> Result<String, SnippetError> {
+    write_map(config_directory, CLIENT_MAP, map_text, as_of)
 }
 
-/// The script that writes `CONFIG/relayca/relay_ccert_access` whole and runs `postmap`.
+/// The script that writes `CONFIG/relayca/relay_ccert_access` whole and runs `postmap`, unless relay_clientcerts there is of a
+/// later change of the authority than `as_of`.
 ///
 /// # Errors
 /// Like [`map_script`].
-pub fn access_map_script(config_directory: &str, map_text: &str) -> Result<String, SnippetError> {
-    write_map(config_directory, ACCESS_MAP, map_text)
+pub fn access_map_script(
+    config_directory: &str,
+    map_text: &str,
+    as_of: Option<u64>,
+) -> Result<String, SnippetError> {
+    write_map(config_directory, ACCESS_MAP, map_text, as_of)
 }
 
-fn write_map(config_directory: &str, name: &str, map_text: &str) -> Result<String, SnippetError> {
+fn write_map(
+    config_directory: &str,
+    name: &str,
+    map_text: &str,
+    as_of: Option<u64>,
+) -> Result<String, SnippetError> {
     let directory = validate::directory(config_directory)?;
     for (index, line) in map_text.split('\n').enumerate() {
         let what = if line == script::DELIMITER {
@@ -42,7 +57,7 @@ fn write_map(config_directory: &str, name: &str, map_text: &str) -> Result<Strin
             what,
         });
     }
-    Ok(script::write_map(directory, name, map_text))
+    Ok(script::write_map(directory, name, map_text, as_of))
 }
 
 /// The text of `relay_ccert_access`: each fingerprint with `OK`, or with the restriction class of its host where that is

@@ -9,7 +9,8 @@
 
 use std::fmt::Write as _;
 
-use crate::{SUBDIRECTORY, Snippet, SnippetError, key_file, validate};
+use crate::script::OF_CHANGE;
+use crate::{CLIENT_MAP, SUBDIRECTORY, Snippet, SnippetError, key_file, validate};
 
 /// What all hosts run.
 const HOST: &str = include_str!("remote/host.sh");
@@ -65,6 +66,10 @@ pub struct HostScript<'a> {
     pub spki: &'a str,
     /// What Postfix is told.
     pub snippet: &'a Snippet,
+    /// The change of the authority that a relay's list is of: it does not take the place of one of a later change.
+    pub as_of: Option<u64>,
+    /// Whether it does all the same.
+    pub older: bool,
     /// What follows.
     pub sends: Sends<'a>,
 }
@@ -115,11 +120,17 @@ pub fn host_script(script: &HostScript<'_>) -> Result<String, SnippetError> {
     set("sealed", member);
     set("opens", opens);
     set("patience", &PATIENCE.to_string());
-    debug_assert!(HOST.contains(SUBDIRECTORY));
+    let as_of = script.as_of.filter(|_| !script.older);
+    set(
+        "as_of",
+        &as_of.map(|as_of| as_of.to_string()).unwrap_or_default(),
+    );
+    set("older", if script.older { "--older" } else { "" });
+    debug_assert!(HOST.contains(SUBDIRECTORY) && HOST.contains(CLIENT_MAP));
     let parts = &script.snippet.parts;
     let _ = write!(
         text,
-        "\nchecks() {{\n{}:\n}}\nedits() {{\n{}:\n}}\n\n{HOST}",
+        "\nchecks() {{\n{}:\n}}\nedits() {{\n{}:\n}}\nlist_progress() {{ {OF_CHANGE} \"$1\"; }}\n\n{HOST}",
         parts.checks, parts.edits
     );
     Ok(text)

@@ -101,5 +101,5 @@ fn the_mail_host_is_told_what_the_fixtures_keep() {
 #[test]
 fn the_map_is_put_in_place_as_the_fixtures_keep() {
     let map = "2A:60 mailhost.example.org\n";
-    is_as_kept("map.sh", &map_script("/etc/postfix", map).unwrap());
+    is_as_kept("map.sh", &map_script("/etc/postfix", map, Some(3)).unwrap());
 }

@@ -74,6 +74,37 @@ fn every_shell_puts_all_in_place_once_and_says_so() {
     }
 }
 
+#[test]
+fn a_list_of_an_earlier_change_is_refused_before_anything_is_unpacked() {
+    let host = Host::new();
+    let sent = Sent::of(&good());
+    let list = host.instance.config().join("relayca/relay_clientcerts");
+    // What is sent is of change 4.
+    for (change, refused) in [("5", true), ("999999999999999", true), ("4", false)] {
+        fs::write(
+            &list,
+            format!("# As of change {change} of the authority: a list with a lower number is an older one.\n"),
+        )
+        .unwrap();
+        let looked = host.look();
+        assert!(
+            looked.contains(&format!("relayca:t0:list {change}\n")),
+            "{looked}"
+        );
+        let before = stand(&host.instance.config());
+        let said = host.put(&["sh"], PATH, &sent);
+        if refused {
+            assert!(
+                said.contains(&format!("relayca:t0:end failed the list there is of change {change} of the authority, and this one of change 4")),
+                "{said}"
+            );
+            assert_eq!(stand(&host.instance.config()), before);
+        } else {
+            assert!(said.contains("relayca:t0:end deployed"), "{said}");
+        }
+    }
+}
+
 /// Tools that count, and at the given count kill the shell that called them: `kill -9` between any two of its steps.
 fn killing(directory: &Path) {
     for (tool, real) in [

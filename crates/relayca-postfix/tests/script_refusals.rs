@@ -158,6 +158,7 @@ fn a_map_that_postmap_refuses_leaves_the_old_one() {
     let script = map_script(
         &instance.config_inside(),
         &format!("{FINGERPRINT} mail.example.org\n"),
+        None,
     )
     .unwrap();
     let said = try_paste(&instance, &script);
@@ -196,17 +197,17 @@ fn maps_are_checked_before_they_are_pasted() {
         ("a\r\n", 1),
         ("a\0\n", 1),
     ] {
-        let error = map_script("/etc/postfix", text).unwrap_err();
+        let error = map_script("/etc/postfix", text, None).unwrap_err();
         assert!(
             error.to_string().starts_with(&format!("line {line} ")),
             "{error}"
         );
     }
     assert!(
-        map_script("/etc/postfix", "# $(reboot) `reboot` '\"\n").is_ok(),
+        map_script("/etc/postfix", "# $(reboot) `reboot` '\"\n", Some(1)).is_ok(),
         "the heredoc is quoted"
     );
-    assert!(map_script("etc/postfix", "").is_err());
+    assert!(map_script("etc/postfix", "", None).is_err());
     let twice = [
         (FINGERPRINT.to_owned(), MAIL_HOST.to_owned()),
         (FINGERPRINT.to_owned(), RELAY.to_owned()),

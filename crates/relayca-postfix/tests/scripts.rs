@@ -84,6 +84,7 @@ fn a_paste_cut_short_does_nothing() {
         map_script(
             &instance.config_inside(),
             &format!("{FINGERPRINT} mail.example.org\n"),
+            Some(7),
         )
         .unwrap(),
     ] {
@@ -103,6 +104,50 @@ fn a_paste_cut_short_does_nothing() {
             );
         }
         assert_eq!(before, everything(&instance));
+    }
+}
+
+#[test]
+fn a_list_of_an_earlier_change_does_not_take_the_place_of_a_later_one() {
+    let instance = instance();
+    let directory = instance.config_inside();
+    let list = |change: u64, host: &str| {
+        format!(
+            "# Who may relay.\n# As of change {change} of the authority: a list with a lower number is an older one.\n{FINGERPRINT} {host}\n"
+        )
+    };
+    let access = format!("# nobody is bound\n{FINGERPRINT} OK\n");
+    for shell in [&["dash"][..], &["bash"], &["busybox", "sh"]] {
+        let place = |as_of: u64, host: &str| {
+            let script = map_script(&directory, &list(as_of, host), Some(as_of)).unwrap();
+            paste_into(&instance, shell, &script)
+        };
+        let file = instance.config().join("relayca/relay_clientcerts");
+        let _ = fs::remove_file(&file);
+        assert!(place(9, "first.example.org").ok(), "there is none yet");
+        assert!(place(10, "later.example.org").ok());
+        assert!(place(10, "same.example.org").ok(), "of the same change");
+        let before = everything(&instance);
+        let refused = place(9, "first.example.org");
+        assert!(!refused.ok());
+        assert!(
+            refused.stderr.contains(
+                "the list here is of change 10 of the authority, and this one of change 9"
+            ) && refused.stderr.contains("nothing was changed"),
+            "{refused:?}"
+        );
+        // The senders of that day neither.
+        let senders = relayca_postfix::access_map_script(&directory, &access, Some(9)).unwrap();
+        assert!(!paste_into(&instance, shell, &senders).ok());
+        assert_eq!(before, everything(&instance));
+        let senders = relayca_postfix::access_map_script(&directory, &access, Some(10)).unwrap();
+        assert!(paste_into(&instance, shell, &senders).ok());
+        // As the words say, for who knows better.
+        fs::remove_file(&file).unwrap();
+        assert!(place(9, "first.example.org").ok());
+        // One that does not say is as old as can be.
+        write(&file, &format!("{FINGERPRINT} mail.example.org\n"));
+        assert!(place(1, "first.example.org").ok());
     }
 }
 

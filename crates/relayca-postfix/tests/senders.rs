@@ -70,7 +70,7 @@ fn a_bound_host_sends_as_its_own_senders_only() {
     .unwrap();
     paste(
         &pair.relay,
-        &relayca_postfix::access_map_script(&pair.relay.config_inside(), &text).unwrap(),
+        &relayca_postfix::access_map_script(&pair.relay.config_inside(), &text, None).unwrap(),
     );
     goes(&pair, "anyone@anywhere.example", "8@example.net");
 }

@@ -161,6 +161,7 @@ pub fn list_script(
             other,
             directory,
             &exim_list(map, bindings)?,
+            map.as_of(),
         )?),
     }
 }

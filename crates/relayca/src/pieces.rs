@@ -168,9 +168,13 @@ pub fn map_script(
     map: &FingerprintMap,
     bindings: &[SenderBinding],
 ) -> Result<String, Failure> {
-    let mut script = relayca_postfix::map_script(directory, &map.to_text())?;
+    let mut script = relayca_postfix::map_script(directory, &map.to_text(), map.as_of())?;
     match access_map(map, bindings)? {
-        Some(access) => script.push_str(&relayca_postfix::access_map_script(directory, &access)?),
+        Some(access) => script.push_str(&relayca_postfix::access_map_script(
+            directory,
+            &access,
+            map.as_of(),
+        )?),
         None => script.push_str(&unbound_access_script(directory)),
     }
     script.push_str(&reload_script(directory));

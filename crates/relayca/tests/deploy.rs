@@ -82,6 +82,8 @@ fn a_mail_host_and_its_relay_are_set_up_by_deploy_alone_and_revoked_by_it() {
 
     // Out of the list, and out of the relay.
     let identity = fleet.admin.identity_inside();
+    let (authority, copy) = (fleet.admin.file(""), fleet.admin.place().join("copy"));
+    copied(&authority, &copy);
     fleet
         .admin
         .done(&["revoke", "mailhost", "--all", "-i", &identity])
@@ -95,6 +97,34 @@ fn a_mail_host_and_its_relay_are_set_up_by_deploy_alone_and_revoked_by_it() {
         .instance
         .wait_for_log("status=deferred", SOON)
         .unwrap();
+
+    // A copy of the authority from before, restored: it knows nothing of the revocation, and would let the host in again.
+    fs::rename(&authority, fleet.admin.place().join("today")).unwrap();
+    fs::rename(&copy, &authority).unwrap();
+    let said = fleet.deploy(&["--status", "--relays"]);
+    assert!(
+        ended(&said, 3).contains("its list is of change"),
+        "{}",
+        said.stdout
+    );
+    let list = fleet.host(RELAY).file("relay_clientcerts");
+    let before = fs::read_to_string(&list).unwrap();
+    let said = fleet.deploy(&["mailhost"]);
+    let all = ended(&said, 4);
+    assert_eq!(state(&said, RELAY), "failed");
+    assert_eq!(state(&said, MAIL_HOST), "unchanged");
+    assert!(all.contains("--older brings it"), "{all}");
+    assert_eq!(fs::read_to_string(&list).unwrap(), before);
+    ended(&fleet.deploy(&["--relays", "--older"]), 0);
+    assert_ne!(fs::read_to_string(&list).unwrap(), before);
+}
+
+fn copied(from: &std::path::Path, to: &std::path::Path) {
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([from, to])
+        .status();
+    assert!(copied.unwrap().success());
 }
 
 #[test]

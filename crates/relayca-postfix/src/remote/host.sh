@@ -166,12 +166,21 @@ is_locked() {
   if command -v flock > /dev/null; then ! ( exec 9< "$config"; flock -n 9 ); else [ -d "$lock" ]; fi
 }
 
+# Of which change of the authority the list there is; nothing where none is, or none is told of.
+there_is() { list_progress "$files/relay_clientcerts" 2> /dev/null | head -n 1; }
+# An old list would let in again who was taken out since.
+refuse_older() {
+  there=$(there_is)
+  [ -z "$as_of" ] || [ "${there:-0}" -le "$as_of" ] || give_up "the list there is of change $there of the authority, and this one of change $as_of"
+}
+
 look() {
   find_configuration
   work=$(mktemp -d "${TMPDIR:-/tmp}/relayca.XXXXXX") || give_up 'no room for a temporary directory'
   tell "version $(postconf -h mail_version 2> /dev/null)"
   if runs; then tell 'running yes'; else tell 'running no'; fi
   for name in $names; do tell "file $name $(digest_of "$files/$name")"; done
+  tell "list $(there_is)"
   tell "key $(key_is "$files/$key")"
   if [ -e "$files/$key" ] && ! is_private "$files/$key"; then tell 'key open'; fi
   for map in $maps; do
@@ -249,7 +258,7 @@ leave_it_to_install() {
   # Its own lock is the same one, and who comes next clears our place.
   apart=$(mktemp -d "$files/.bundle.XXXXXX") && mv "$work/payload" "$apart/payload" && rm -rf "$work" && work=$apart || give_up "$files cannot be written to"
   exec 9<&-
-  relayca install "$work/payload" --apply --no-probe --json --config-directory "$config" > "$work/out" 2> "$work/said" < /dev/null || give_up "relayca install: $(in_short "$work/said")"
+  relayca install "$work/payload" $older --apply --no-probe --json --config-directory "$config" > "$work/out" 2> "$work/said" < /dev/null || give_up "relayca install: $(in_short "$work/said")"
   tell 'note by `relayca install`, which set this host up'
   if grep -q '"status": *"unchanged"' "$work/out"; then end=unchanged; else end=deployed; fi
   exit 0
@@ -342,6 +351,7 @@ put() {
   refuse_foreign
   work=$files/.deploy
   recover
+  refuse_older
   if [ ! -d "$files" ]; then mkdir -m 700 "$files" || give_up "$files cannot be made"; made=true; fi
   rm -rf "$work"
   mkdir -m 700 "$work" || give_up "$files cannot be written to"

@@ -171,6 +171,8 @@ impl Host {
             maps: &["relay_clientcerts"],
             spki: &self.spki(),
             snippet: &self.snippet,
+            as_of: Some(4),
+            older: false,
             sends,
         })
         .unwrap()

@@ -181,7 +181,7 @@ impl Pair {
         if self.wish.senders.is_empty() {
             paste(
                 &self.relay,
-                &map_script(&directory, &map_text(listed)).unwrap(),
+                &map_script(&directory, &map_text(listed), None).unwrap(),
             );
         } else {
             let listed: Vec<_> = listed
@@ -193,6 +193,7 @@ impl Pair {
                 &access_map_script(
                     &directory,
                     &access_map_text(&listed, &self.wish.senders).unwrap(),
+                    None,
                 )
                 .unwrap(),
             );

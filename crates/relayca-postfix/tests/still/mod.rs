@@ -40,7 +40,7 @@ pub fn instance() -> Instance {
     pretend(&instance, "postmap", "[ -f \"$1\" ]");
     paste(
         &instance,
-        &map_script(&instance.config_inside(), "# nobody\n").unwrap(),
+        &map_script(&instance.config_inside(), "# nobody\n", None).unwrap(),
     );
     instance
 }
@@ -151,6 +151,7 @@ pub fn every_script(instance: &Instance) -> Vec<String> {
         map_script(
             &instance.config_inside(),
             &format!("{FINGERPRINT} mail.example.org\n"),
+            Some(7),
         )
         .unwrap(),
         new_files(instance, PEM, None),

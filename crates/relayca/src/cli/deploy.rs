@@ -43,6 +43,9 @@ pub struct Deploy {
     /// Leave out the relays of a mail host
     #[arg(long, conflicts_with_all = ["relays", "all"])]
     pub no_relays: bool,
+    /// Bring a relay a list that is older than the one it has, as after a `relayca restore`
+    #[arg(long, conflicts_with = "status")]
+    pub older: bool,
     /// Seal the bundle to the host's SSH key first: a file, a key in quotes, or `known_hosts`
     #[arg(long, value_name = "KEY", conflicts_with_all = ["status", "dry_run", "all"])]
     pub host_key: Option<String>,

@@ -36,7 +36,10 @@ pub fn run(run: &Run, arguments: &Deploy) -> Result<u8, Failure> {
     if let Some(key) = &arguments.host_key {
         seal(run, &home, key, &ssh, &named)?;
     }
-    let targets = target::targets(run, &home, &hosts)?;
+    let mut targets = target::targets(run, &home, &hosts)?;
+    for target in &mut targets {
+        target.older = arguments.older;
+    }
     if targets.is_empty() && others.is_empty() {
         return Err(Failure::new("there is no host to deploy to")
             .hint("`relays` in relayca.toml names none, and no mail host has a live certificate"));

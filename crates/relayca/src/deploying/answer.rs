@@ -40,6 +40,8 @@ pub struct Answer {
     pub running: bool,
     /// The digests of the files; `null` for one that is missing.
     pub files: BTreeMap<String, String>,
+    /// The change of the authority that the list there is of.
+    pub list: Option<u64>,
     /// The digest of the key's public half, or a word why there is none.
     pub key: String,
     /// Whether others than root may read the key.
@@ -82,6 +84,7 @@ pub fn read(out: &str, token: &str) -> Answer {
                     answer.files.insert(name.to_owned(), digest.to_owned());
                 }
             }
+            "list" => answer.list = rest.parse().ok(),
             "key" if rest == "open" => answer.key_is_open = true,
             "key" => answer.key = rest.to_owned(),
             "table" => {

@@ -28,6 +28,8 @@ use crate::run::Run;
 const ASKED_AGAIN: (u32, u32) = (3, 90);
 /// The sealed bundle's name in what is sent.
 const SEALED: &str = "sealed.tar.age";
+/// What to do where a relay has a list of a later change than the authority is at.
+const OLDER_HINT: &str = "was this authority made anew or restored from a backup, or is there another copy of it? Its list may let in again who was revoked since: look it through with `relayca list`, then --older brings it";
 /// Begins what is told where ssh did not get as far as our script.
 const NOT_REACHED: &str = "not reached; ";
 
@@ -189,6 +191,14 @@ fn plan(
     };
     if let Settings::Refused(why) = &answer.settings {
         return over(State::Failed, why, None);
+    }
+    if let (Some(there), Some(ours), false) =
+        (target.later_there(answer), target.as_of, target.older)
+    {
+        let told = format!(
+            "the list there is of change {there} of the authority, and this authority is at {ours}"
+        );
+        return over(State::Failed, &told, Some(OLDER_HINT.to_owned()));
     }
     if !standing::wants_deploy(&looked.lags) {
         let told = if answer.running {

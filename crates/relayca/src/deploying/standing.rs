@@ -68,6 +68,15 @@ pub fn lags(answer: &Answer, target: &Target, domain: &str) -> Vec<Lag> {
     let mut lags = Vec::new();
     let host = target.host.as_str();
     let mut others = Vec::new();
+    let later = target.later_there(answer);
+    if let (Some(there), Some(ours)) = (later, target.as_of) {
+        lags.push(lag(
+            "later",
+            format!(
+                "its list is of change {there} of the authority, and this authority is at {ours}"
+            ),
+        ));
+    }
     for (name, digest) in &target.digests {
         let found = answer.files.get(name).map_or("null", String::as_str);
         // `install` keeps the list of the bundle that it was given, which may name the key.
@@ -76,6 +85,9 @@ pub fn lags(answer: &Answer, target: &Target, domain: &str) -> Vec<Lag> {
             continue;
         }
         let state = if found == "null" { "missing" } else { "old" };
+        if (name == CLIENT_MAP || name == ACCESS_MAP) && later.is_some() {
+            continue;
+        }
         if name == CLIENT_MAP || name == ACCESS_MAP {
             lags.push(lag("map", format!("the map {name} is {state}")));
         } else if *name == certificate_file(host) {

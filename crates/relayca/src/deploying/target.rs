@@ -12,6 +12,7 @@ use relayca_postfix::{
     ACCESS_MAP, CLIENT_MAP, HostScript, RelayStyle, Sends, Snippet, host_script,
 };
 
+use super::answer::Answer;
 use super::ssh::Destination;
 use crate::authorities::Authorities;
 use crate::failure::Failure;
@@ -42,6 +43,10 @@ pub struct Target {
     pub certificate: Certificate,
     /// Whether that one is live, and so among the files.
     pub live: bool,
+    /// The change of the authority that a relay's list is of.
+    pub as_of: Option<u64>,
+    /// Whether it may take the place of one of a later change.
+    pub older: bool,
     /// What Postfix is told.
     snippet: Snippet,
 }
@@ -61,6 +66,13 @@ impl Target {
         issuing::mtime(&self.certificate)
     }
 
+    /// The change of the authority that the list there is of, where that is a later one than ours.
+    pub fn later_there(&self, answer: &Answer) -> Option<u64> {
+        answer
+            .list
+            .filter(|there| self.as_of.is_some_and(|ours| *there > ours))
+    }
+
     /// The script for this host.
     pub fn script(&self, token: &str, sends: Sends<'_>) -> Result<String, Failure> {
         let names: Vec<&str> = self.digests.iter().map(|(name, _)| name.as_str()).collect();
@@ -76,6 +88,8 @@ impl Target {
             maps: &maps,
             spki: &self.spki(),
             snippet: &self.snippet,
+            as_of: self.as_of,
+            older: self.older,
             sends,
         })?)
     }
@@ -195,6 +209,8 @@ fn target(
         entries,
         certificate,
         live,
+        as_of: relay.and(map.as_of()),
+        older: false,
         snippet,
     })
 }
