@@ -111,6 +111,25 @@ fn every_script_is_one_subshell_that_a_shell_takes() {
 }
 
 #[test]
+fn a_list_of_an_earlier_change_does_not_take_the_place_of_a_later_one() {
+    let place = tempfile::tempdir().unwrap();
+    let files = place.path().join("relayca");
+    std::fs::create_dir(&files).unwrap();
+    let kept = || std::fs::read_to_string(files.join(EXIM_LIST)).unwrap();
+    for (change, taken) in [(3, true), (12, true), (12, true), (3, false)] {
+        let list = format!(
+            "# As of change {change} of the authority: a list with a lower number is an older one.\n"
+        );
+        let directory = place.path().to_str().unwrap();
+        let script = map_script(Mta::Exim, directory, &list, Some(change)).unwrap();
+        let said = Command::new("sh").arg("-c").arg(&script).output().unwrap();
+        assert_eq!(said.status.success(), taken, "{said:?}");
+        assert_eq!(kept() == list, taken);
+    }
+    assert!(kept().contains("change 12"));
+}
+
+#[test]
 fn only_exim_can_be_a_relay_and_it_says_in_which_file_it_looks() {
     for mta in [Mta::OpenSmtpd, Mta::Msmtp, Mta::Nullmailer] {
         assert_eq!(receiver(mta, &relay()), Err(MtaError::NoRelay(mta)));
