@@ -75,7 +75,16 @@ pub fn ask(
                 .lags
                 .into_iter()
                 .filter(|lag| lag.id != "postfix")
-                .map(|lag| Finding::warning("host-lags", host, lag.told, deploy.clone())),
+                .map(|lag| match lag.id {
+                    // To bring it would let in again who was revoked since.
+                    "later" => Finding::critical(
+                        "host-later",
+                        host,
+                        lag.told,
+                        "this authority was made anew or restored from a backup, or is a forgotten copy: use the one of today, or look it through and `deploy --older`",
+                    ),
+                    _ => Finding::warning("host-lags", host, lag.told, deploy.clone()),
+                }),
         );
     }
     Ok(found)
