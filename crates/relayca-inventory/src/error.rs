@@ -72,6 +72,14 @@ pub enum InventoryError {
         /// The file.
         path: PathBuf,
     },
+    /// The journal beside it may not be read, so that nobody knows whether a change was cut off.
+    #[error(
+        "`{path}` cannot be read without its journal, `{path}-journal`, which this user may not read"
+    )]
+    JournalHidden {
+        /// The inventory.
+        path: PathBuf,
+    },
     /// The content is damaged.
     #[error("`{path}` is damaged: {reason}")]
     Corrupt {
@@ -228,6 +236,9 @@ impl InventoryError {
             E::Busy { .. } => "wait for the other command to end, then try again",
             E::CutOff { .. } => {
                 "run any relayca command as the owner of the authority; it rolls the change back"
+            }
+            E::JournalHidden { .. } => {
+                "let this user read it like the inventory itself; the owner's next change does so, too"
             }
             E::Corrupt { path, .. } => {
                 return Some(format!(

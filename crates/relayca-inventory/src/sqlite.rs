@@ -8,9 +8,9 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -84,6 +84,7 @@ pub fn create(path: &Path) -> Result<SqliteInventory, InventoryError> {
 /// `Missing`, `NotAnInventory`, `Newer`, `Busy`, `Corrupt`, or what the system said.
 pub fn open(path: &Path) -> Result<SqliteInventory, InventoryError> {
     let path = absolute(path)?;
+    share_journal(&path);
     let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     settle(&connection, &path)?;
     if let Standing::Older(found) = schema::standing(&connection, &path)? {
@@ -120,6 +121,9 @@ pub fn open_read_only(path: &Path) -> Result<SqliteInventory, InventoryError> {
                     thread::sleep(CUT_OFF_PAUSE);
                 }
                 tries += 1;
+            }
+            Err(InventoryError::CutOff { path }) if journal_is_hidden(&path) => {
+                return Err(InventoryError::JournalHidden { path });
             }
             other => return other,
         }
@@ -192,17 +196,16 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, InventoryError>
 /// Sets what concerns writing.
 fn settle(connection: &Connection, path: &Path) -> Result<(), InventoryError> {
     // EXTRA also syncs the directory: without that a power cut may undo what became of the journal, and with it a commit
-    // that was already reported.
+    // that was already reported. After a large change the journal gives its room back.
     connection
-        .execute_batch("PRAGMA synchronous = EXTRA;")
+        .execute_batch("PRAGMA synchronous = EXTRA; PRAGMA journal_size_limit = 1048576;")
         .map_err(|error| fault(&error, path))?;
-    // The journal stays, empty, between changes: making it anew each time, taking it away, and bringing both to the disk is a
-    // good part of what issuing a certificate takes. Empty and not merely blanked, so that it counts as none for who may
-    // read the inventory but not its journal.
+    // The journal stays between changes, its head blank: to make it anew each time, with room on the disk, and to take it away
+    // is a good part of what issuing a certificate takes.
     let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "TRUNCATE", |row| row.get(0))
+        .pragma_update_and_check(None, "journal_mode", "PERSIST", |row| row.get(0))
         .map_err(|error| fault(&error, path))?;
-    if mode == "truncate" {
+    if mode == "persist" {
         Ok(())
     } else {
         Err(InventoryError::Corrupt {
@@ -210,6 +213,38 @@ fn settle(connection: &Connection, path: &Path) -> Result<(), InventoryError> {
             reason: format!("journal mode `{mode}`"),
         })
     }
+}
+
+/// Lets those read the journal who may read the inventory: who cannot see that its head is blank takes it for one to be rolled
+/// back. What cannot be done is left: the owner comes by some time.
+fn share_journal(path: &Path) {
+    let journal = journal_of(path);
+    let (Ok(inventory), Ok(found)) = (std::fs::metadata(path), std::fs::symlink_metadata(&journal))
+    else {
+        return;
+    };
+    if !found.is_file() {
+        return;
+    }
+    if found.gid() != inventory.gid() {
+        let _ = std::os::unix::fs::lchown(&journal, None, Some(inventory.gid()));
+    }
+    let mode = inventory.mode() & 0o444 | 0o600;
+    if found.mode() & 0o7777 != mode {
+        let _ = std::fs::set_permissions(&journal, Permissions::from_mode(mode));
+    }
+}
+
+fn journal_of(path: &Path) -> PathBuf {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    journal.into()
+}
+
+/// Whether there is a journal that this process may not read.
+fn journal_is_hidden(path: &Path) -> bool {
+    std::fs::File::open(journal_of(path))
+        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn in_transaction(

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use relayca_inventory::{
-    Filter, Inventory as _, InventoryError, Records as _, create, open, open_read_only,
+    Filter, Inventory as _, InventoryError, Records as _, State, create, open, open_read_only,
 };
 use sample::{ask, certificate, inventory, serial};
 use tempfile::TempDir;
@@ -30,8 +30,79 @@ fn the_file_and_its_journal_are_for_the_owner_alone() {
     assert_eq!(mode(&path.with_extension("db-journal")), 0o600);
     change.commit().unwrap();
     assert!(!sample::is_cut_off(&path));
-    let journal = fs::metadata(path.with_extension("db-journal")).unwrap();
-    assert_eq!(journal.len(), 0, "it stays, and holds nothing");
+    let journal = path.with_extension("db-journal");
+    let head = fs::read(&journal).unwrap();
+    assert!(head.starts_with(&[0; 28]), "it stays, and counts as none");
+}
+
+#[test]
+fn a_large_change_leaves_no_large_journal() {
+    let (_dir, path, mut inventory) = inventory();
+    let mut change = inventory.change().unwrap();
+    for number in 0..6_000 {
+        change
+            .add_certificate(&certificate(number, "a.example.org"))
+            .unwrap();
+    }
+    change.commit().unwrap();
+    let mut change = inventory.change().unwrap();
+    let journal = path.with_extension("db-journal");
+    for number in 0..6_000 {
+        change.set_state(&serial(number), State::Retired).unwrap();
+    }
+    change.commit().unwrap();
+    assert!(fs::metadata(&path).unwrap().len() > 2 << 20);
+    assert!(fs::metadata(&journal).unwrap().len() <= 1 << 20);
+    assert!(!sample::is_cut_off(&path));
+}
+
+#[test]
+fn who_is_let_in_to_the_inventory_is_let_in_to_its_journal() {
+    let (dir, path, mut inventory) = inventory();
+    let mut change = inventory.change().unwrap();
+    change
+        .add_certificate(&certificate(1, "a.example.org"))
+        .unwrap();
+    change.commit().unwrap();
+    drop(inventory);
+    let journal = path.with_extension("db-journal");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    // Nobody else can tell that it is over.
+    sample::as_somebody_else(dir.path(), "miss_the_journal");
+    drop(open_read_only(&path).unwrap());
+    assert_eq!(mode(&journal), 0o600, "who only reads changes nothing");
+    drop(open(&path).unwrap());
+    assert_eq!(mode(&journal), 0o644);
+    sample::as_somebody_else(dir.path(), "read_what_is_there");
+    for (inventory, expected) in [(0o600, 0o600), (0o666, 0o644), (0o400, 0o600)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(inventory)).unwrap();
+        drop(open(&path).unwrap());
+        assert_eq!(mode(&journal), expected, "read, never written");
+    }
+}
+
+#[test]
+#[ignore = "run by who_is_let_in_to_the_inventory_is_let_in_to_its_journal"]
+fn miss_the_journal() {
+    let Some(path) = std::env::var_os("RELAYCA_TEST_DB") else {
+        return;
+    };
+    let error = open_read_only(Path::new(&path)).unwrap_err();
+    assert!(
+        matches!(error, InventoryError::JournalHidden { .. }),
+        "{error:?}"
+    );
+}
+
+#[test]
+#[ignore = "run by who_is_let_in_to_the_inventory_is_let_in_to_its_journal"]
+fn read_what_is_there() {
+    let Some(path) = std::env::var_os("RELAYCA_TEST_DB") else {
+        return;
+    };
+    let inventory = open_read_only(Path::new(&path)).unwrap();
+    assert!(!inventory.hosts().unwrap().is_empty());
 }
 
 #[test]
@@ -294,6 +365,7 @@ fn an_inventory_in_a_read_only_directory_can_be_read() {
     drop(inventory);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    drop(open(&path).unwrap());
     sample::as_somebody_else(dir.path(), "read_what_may_not_be_written");
 }
 

@@ -168,9 +168,8 @@ impl Home {
         // not committed is left to the next one who writes.
         let committed = || -> Result<bool, Failure> {
             let inventory = self.inventory_read_only()?;
-            for directory in &left {
-                let id = directory.file_name().unwrap_or_default().to_string_lossy();
-                if inventory.published(&id)? {
+            for id in &left {
+                if inventory.published(id)? {
                     return Ok(true);
                 }
             }

@@ -166,6 +166,32 @@ fn what_an_interrupted_command_left_is_told_and_what_is_under_way_is_not() {
     assert_eq!(check(&admin, &[]), ["staged-leftover warning staged/ab12"]);
     admin.done(&["list"]);
     assert_eq!(check(&admin, &[]), [""; 0]);
+    // Few files lie in `staged` itself; whatever else lies there is not relayca's.
+    for name in [
+        "staged/cd34=one.tar.age",
+        "staged/cd34=two.tar.age",
+        "staged/notes",
+    ] {
+        fs::write(admin.part(name), "x").unwrap();
+        mode(&admin.part(name), 0o600);
+        assert_eq!(check(&admin, &[]).len(), 0, "somebody is at work");
+    }
+    for name in [
+        "staged/cd34=one.tar.age",
+        "staged/cd34=two.tar.age",
+        "staged/notes",
+    ] {
+        old(name);
+    }
+    assert_eq!(
+        check(&admin, &[]),
+        [
+            "staged-leftover warning staged/cd34=one.tar.age",
+            "unexpected-file warning staged/notes"
+        ]
+    );
+    admin.done(&["issue", "after"]);
+    assert_eq!(check(&admin, &[]), ["unexpected-file warning staged/notes"]);
 }
 
 #[test]

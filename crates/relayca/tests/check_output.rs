@@ -304,6 +304,7 @@ fn who_may_only_read_gets_the_same_verdict_and_changes_nothing() {
     );
     for name in [
         "inventory.db",
+        "inventory.db-journal",
         "relayca.toml",
         "bundles/relayhost.example.org.public.tar",
     ] {

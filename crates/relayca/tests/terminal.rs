@@ -179,7 +179,7 @@ fn an_interrupt_in_the_middle_of_a_bulk_issue_leaves_nothing_half_done() {
     // Some bundles are written: it is in the middle.
     let staged = admin.part("staged");
     while !staged.read_dir().is_ok_and(|mut all| {
-        all.next().is_some_and(|one| {
+        all.any(|one| {
             one.unwrap()
                 .path()
                 .read_dir()

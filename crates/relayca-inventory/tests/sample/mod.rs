@@ -298,7 +298,8 @@ pub fn cut_off_in(path: &Path, sql: &str) {
     );
 }
 
-/// Whether a journal is there that the next one to open would roll back: an empty one is none.
+/// Whether a journal is there that the next one to open would roll back: one with a blank head is none.
 pub fn is_cut_off(path: &Path) -> bool {
-    std::fs::metadata(path.with_extension("db-journal")).is_ok_and(|journal| journal.len() > 0)
+    std::fs::read(path.with_extension("db-journal"))
+        .is_ok_and(|journal| journal.first().is_some_and(|byte| *byte != 0))
 }

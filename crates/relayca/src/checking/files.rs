@@ -55,9 +55,6 @@ pub enum Secret {
     Identity,
 }
 
-/// The empty directory that a change leaves for the next one.
-const SPARE: &str = "staged/.spare";
-
 /// What a name is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -79,7 +76,7 @@ impl Place {
     /// What the name below the authority is for; `cas` are the serials of the CAs.
     pub fn of(path: &str, cas: &BTreeSet<String>) -> Self {
         match path {
-            "" | "ca" | "bundles" | "bundles/old" | "staged" | SPARE => return Self::Directory,
+            "" | "ca" | "bundles" | "bundles/old" | "staged" => return Self::Directory,
             SETTINGS | INVENTORY => return Self::Shared,
             CA_CERTIFICATE => return Self::Public,
             CA_KEY | CA_PASSPHRASE | ADMIN_IDENTITY => return Self::Secret,
@@ -161,6 +158,7 @@ pub fn findings(
         .find(|file| file.path.is_empty())
         .map(|root| root.owner);
     let mut strangers: Vec<&FileFact> = Vec::new();
+    let mut told = BTreeSet::new();
     for file in files {
         let place = Place::of(&file.path, cas);
         let shown = shown(&file.path);
@@ -180,7 +178,7 @@ pub fn findings(
             continue;
         }
         match place {
-            Place::Staged => found.extend(leftover(file, committed, look)),
+            Place::Staged => found.extend(leftover(file, committed, &mut told, look)),
             Place::Unknown => found.extend(unexpected(file)),
             _ => {
                 found.extend(of_mode(file, place));
@@ -267,22 +265,33 @@ fn clear(path: &str, secret: Secret) -> Finding {
     }
 }
 
-/// What a killed process left, unless somebody is at work just now.
-fn leftover(file: &FileFact, committed: &BTreeSet<String>, look: &Look) -> Option<Finding> {
+/// What a killed process left, unless somebody is at work just now: one finding a change.
+fn leftover<'a>(
+    file: &'a FileFact,
+    committed: &BTreeSet<String>,
+    told: &mut BTreeSet<&'a str>,
+    look: &Look,
+) -> Option<Finding> {
     let name = file.path.strip_prefix("staged/")?;
-    let in_spare = file.path.starts_with(SPARE);
-    if name.contains('/') && !in_spare || look.now - file.modified < AT_WORK {
+    let (first, below) = name
+        .split_once('/')
+        .map_or((name, ""), |(first, below)| (first, below));
+    let is_directory = !below.is_empty() || file.kind == Kind::Directory;
+    if look.now - file.modified < AT_WORK {
         return None;
     }
-    if in_spare || file.kind != Kind::Directory {
+    let Some((id, _)) = crate::disk::id_of(first, is_directory) else {
         return Some(Finding::warning(
             "unexpected-file",
             &file.path,
             "relayca puts no such file there",
             "take it away, or put it elsewhere",
         ));
+    };
+    if !below.is_empty() || !told.insert(id) {
+        return None;
     }
-    Some(if committed.contains(name) {
+    Some(if committed.contains(id) {
         Finding::warning(
             "staged-leftover",
             &file.path,
@@ -364,8 +373,7 @@ mod tests {
             ("bundles/old/0a.tar.age", Place::Secret),
             ("bundles/old/x/y", Place::Unknown),
             ("staged/1/x", Place::Staged),
-            ("staged/.spare", Place::Directory),
-            ("staged/.spare/x", Place::Staged),
+            ("staged/1=x", Place::Staged),
             ("relayca.toml", Place::Shared),
             ("relayca.toml.unmerged", Place::Unknown),
         ] {

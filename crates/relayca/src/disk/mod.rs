@@ -26,6 +26,7 @@ pub use new_directory::{NewDirectory, refuse_existing};
 pub use new_file::{NewFile, refuse_existing_file};
 pub use publishing::UNMERGED;
 pub use staged::{Staged, settle, staged};
+pub use staged_names::id_of;
 use unfinished::unfinished;
 pub use unfinished::{
     CAUGHT, MAY_END, UNDISTURBED, caught, is_watched, remove_unfinished, watched,

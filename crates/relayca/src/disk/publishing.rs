@@ -1,20 +1,18 @@
-//! From `staged/ID` to their places.
+//! From `staged` to their places.
 //!
-//! In: the directory of a change that the inventory has. Out: each file in its place, or taken away; the directory as the spare one
-//! for the next change. It may be stopped and done again, also by another process. It refuses to know the inventory.
+//! In: the files of a change that the inventory has. Out: each file in its place, or taken away. It may be stopped and done
+//! again, also by another process. It refuses to know the inventory.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::staged::Change;
 use super::staged_names::place_of;
-use super::{FLUSH_ALL_FROM, make_directory, sync};
+use super::{make_directory, sync};
 use crate::failure::Failure;
 
-/// An empty directory of an earlier change, kept below `staged` for the next one: a new name costs a file system far less than a
-/// new directory.
-pub(super) const SPARE: &str = ".spare";
 /// Ends the name of a copy of what is to be replaced.
 pub(super) const WAS: &str = "~was";
 /// Ends the name of a note that says which file is to go.
@@ -22,41 +20,12 @@ pub(super) const GOES: &str = "~goes";
 /// Ends the name of a file that could not take its place, because the one there was edited meanwhile.
 pub const UNMERGED: &str = ".unmerged";
 
-/// Makes the spare directory the one at `directory`. Only an empty one: what somebody put there is not to be published.
-pub(super) fn take_spare(parent: &Path, directory: &Path) -> bool {
-    let spare = parent.join(SPARE);
-    let is_empty = fs::read_dir(&spare).is_ok_and(|mut entries| entries.next().is_none());
-    is_empty && fs::rename(&spare, directory).is_ok()
-}
-
-/// Empties it and makes it the spare one again, so that a change which was given up leaves all as it was.
-pub(super) fn give_spare_back(directory: &Path) -> bool {
-    let emptied = fs::read_dir(directory).and_then(|mut entries| {
-        entries.try_for_each(|entry| entry.and_then(|entry| fs::remove_file(entry.path())))
-    });
-    emptied.is_ok() && fs::rename(directory, directory.with_file_name(SPARE)).is_ok()
-}
-
-/// Moves what is in `directory` to its places below `root`. What is already moved, by us before a stop or by another
-/// process, is done.
-pub(super) fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other,
-    };
-    let mut names = entries
-        .and_then(|entries| {
-            entries
-                .map(|entry| entry.map(|entry| entry.file_name()))
-                .collect::<io::Result<Vec<_>>>()
-        })
-        .map_err(|error| Failure::io("read", directory, &error))?;
-    names.sort_unstable();
+/// Moves what waits to its places below `root`. What is already moved, by us before a stop or by another process, is done.
+pub(super) fn put_in_place(root: &Path, change: &Change) -> Result<(), Failure> {
     let mut touched = BTreeSet::new();
-    for name in &names {
-        let from = directory.join(name);
+    for (name, from) in &change.files {
         // A name that `put` does not give could lead out.
-        let Some(relative) = name.to_str().and_then(place_of) else {
+        let Some(relative) = place_of(name) else {
             return Err(Failure::new(format!("`{}` is not ours", from.display()))
                 .hint("take it away: relayca put nothing of that name there"));
         };
@@ -64,14 +33,13 @@ pub(super) fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure>
             continue;
         }
         if let Some(going) = relative.strip_suffix(GOES) {
-            remove(root, going, &from, &mut touched)?;
+            remove(root, going, from, &mut touched)?;
             continue;
         }
         let mut target = root.join(&relative);
-        let mut was = name.clone();
-        was.push(WAS);
         // Looked up among the names: asking the disk would ask once a file.
-        if names.binary_search(&was).is_ok() && edited(&directory.join(was), &target) {
+        let was = change.files.get(&format!("{name}{WAS}"));
+        if was.is_some_and(|was| edited(was, &target)) {
             target = root.join(format!("{relative}{UNMERGED}"));
         }
         let parent = target.parent().unwrap_or(root);
@@ -81,7 +49,7 @@ pub(super) fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure>
             }
             touched.insert(parent.to_owned());
         }
-        match fs::rename(&from, &target) {
+        match fs::rename(from, &target) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(Failure::io("put in place", &target, &error));
             }
@@ -91,23 +59,35 @@ pub(super) fn put_in_place(root: &Path, directory: &Path) -> Result<(), Failure>
     for directory in &touched {
         sync_what_is_left(directory)?;
     }
-    let all_moved = !names.iter().any(|name| {
-        let name = name.to_string_lossy();
-        name.ends_with(WAS) || name.ends_with(GOES)
-    });
-    // One that held many files stays large, and slow to read.
-    if all_moved
-        && names.len() < FLUSH_ALL_FROM
-        && fs::rename(directory, directory.with_file_name(SPARE)).is_ok()
-    {
-        return Ok(());
-    }
-    // What is left in it are the copies of what was replaced.
-    match fs::remove_dir_all(directory) {
+    // What is left are the copies of what was replaced, and what was taken away.
+    let is_left = |name: &str| name.ends_with(WAS) || name.ends_with(GOES);
+    remove_some(change, is_left)
+}
+
+/// Takes away all files of a change.
+pub(super) fn remove_files(change: &Change) -> Result<(), Failure> {
+    remove_some(change, |_| true)
+}
+
+fn remove_some(change: &Change, which: impl Fn(&str) -> bool) -> Result<(), Failure> {
+    let gone = |path: &Path, done: io::Result<()>| match done {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure::io("remove", directory, &error))
+            Err(Failure::io("remove", path, &error))
         }
         _ => Ok(()),
+    };
+    let apart = |path: &Path| {
+        let directory = change.directory.as_deref();
+        directory.is_some_and(|directory| path.starts_with(directory))
+    };
+    for (_, path) in change.files.iter().filter(|(name, _)| which(name)) {
+        if !apart(path) {
+            gone(path, fs::remove_file(path))?;
+        }
+    }
+    match &change.directory {
+        Some(directory) => gone(directory, fs::remove_dir_all(directory)),
+        None => Ok(()),
     }
 }
 

@@ -3,63 +3,62 @@
 //! In: files below the authority, and whether the inventory committed them. Out: all of them in place, or none. It refuses
 //! to know what they are, and the inventory.
 //!
-//! They are written into the one directory `staged/ID`, so that one directory is made, flushed and removed however they
-//! lie afterwards, and reach the disk; the inventory commits a transaction that names the ID; only then each is renamed
-//! into place. After a stop at any moment [`settle`] looks at the inventory: a committed ID is put into place, another
-//! one is removed.
+//! They are written into the one directory `staged`, under names that begin with the change's ID, so that one directory is
+//! flushed however they lie afterwards; many of them, and those with the longest names, into `staged/ID`. They reach the disk;
+//! the inventory commits a transaction that names the ID; only then each is renamed into place. After a stop at any moment
+//! [`settle`] looks at the inventory: a committed ID is put into place, another one is removed.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ScopedJoinHandle;
 
-use super::publishing::{GOES, WAS, give_spare_back, put_in_place, take_spare};
-use super::staged_names::staged_name;
-use super::unfinished::{GOING, go_on, keep, unfinished};
-use super::{FLUSH_ALL_FROM, flush_file_system, make_directory, send, sync, write_exclusive};
+use super::publishing::{GOES, WAS, put_in_place, remove_files};
+use super::staged_names::{flat_name, id_of, staged_name};
+use super::unfinished::{go_on, keep_all, unfinished};
+use super::{
+    FLUSH_ALL_FROM, flush_file_system, make_directory, new_file_of_ours, send, sync,
+    write_exclusive,
+};
 use crate::failure::Failure;
 
 /// Where an authority keeps what is not yet in place.
 const STAGED: &str = "staged";
+
 /// Files on their way into an authority.
 #[derive(Debug)]
 pub struct Staged {
     root: PathBuf,
-    directory: PathBuf,
     id: String,
     written: Mutex<Written>,
     committed: bool,
-    took_spare: bool,
+    /// `staged` was made for this change.
+    first: bool,
 }
 
-/// What was written and has to be flushed: a few files one by one, of many only that there are.
-#[derive(Debug)]
-enum Written {
-    Few(Vec<(PathBuf, File)>),
-    Many,
+/// What was written.
+#[derive(Debug, Default)]
+struct Written {
+    /// Files in `staged`, or about to be.
+    flat: Vec<PathBuf>,
+    /// Those that are to be flushed one by one.
+    open: Vec<(PathBuf, File)>,
+    /// Others are in `staged/ID`.
+    apart: bool,
 }
 
 impl Staged {
-    /// Begins under `root`/staged/`id`. The caller holds the inventory's write lock.
+    /// Begins a change under this ID. The caller holds the inventory's write lock.
     pub fn begin(root: &Path, id: String) -> Result<Self, Failure> {
-        let parent = root.join(STAGED);
-        let directory = parent.join(&id);
-        unfinished(|paths| paths.push(directory.clone()));
-        let mut staged = Self {
+        Ok(Self {
+            first: make_directory(&root.join(STAGED))?,
             root: root.to_owned(),
-            directory,
             id,
-            written: Mutex::new(Written::Few(Vec::new())),
+            written: Mutex::default(),
             committed: false,
-            took_spare: false,
-        };
-        staged.took_spare = take_spare(&parent, &staged.directory);
-        if !staged.took_spare {
-            make_directory(&parent)?;
-            make_directory(&staged.directory)?;
-        }
-        Ok(staged)
+        })
     }
 
     /// The ID to be committed in the inventory.
@@ -70,15 +69,48 @@ impl Staged {
     /// Writes a file that will be at `relative` below the root. Several threads may call it at once.
     pub fn put(&self, relative: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
         go_on()?;
-        let path = self.directory.join(staged_name(relative)?);
-        let file = write_exclusive(&path, content, mode)
-            .map_err(|error| Failure::io("write", &path, &error))?;
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *written {
-            Written::Few(files) if files.len() < FLUSH_ALL_FROM => files.push((path, file)),
-            _ => *written = Written::Many,
+        let name = staged_name(relative)?;
+        let (path, flat) = self.place_for(&name)?;
+        let failed = |error: io::Error| Failure::io("write", &path, &error);
+        if flat {
+            let mut file = new_file_of_ours(&path, mode)?;
+            io::Write::write_all(&mut file, content).map_err(failed)?;
+            self.written().open.push((path, file));
+        } else {
+            write_exclusive(&path, content, mode).map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Where a file of this name waits, and whether that is in `staged` itself.
+    fn place_for(&self, name: &str) -> Result<(PathBuf, bool), Failure> {
+        let mut written = self.written();
+        if written.flat.len() < FLUSH_ALL_FROM
+            && let Some(flat) = flat_name(&self.id, name)
+        {
+            let path = self.parent().join(flat);
+            written.flat.push(path.clone());
+            return Ok((path, true));
+        }
+        let directory = self.directory();
+        if !written.apart {
+            unfinished(|paths| paths.push(directory.clone()));
+            make_directory(&directory)?;
+            written.apart = true;
+        }
+        Ok((directory.join(name), false))
+    }
+
+    fn parent(&self) -> PathBuf {
+        self.root.join(STAGED)
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.parent().join(&self.id)
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a file that takes the place of the one at `relative`, if that still holds `was`. Where a person
@@ -111,7 +143,7 @@ impl Staged {
                 if !self.is_much() || flushing.as_ref().is_some_and(|one| !one.is_finished()) {
                     return Ok(());
                 }
-                let before = flushing.replace(scope.spawn(|| flush_file_system(&self.directory)));
+                let before = flushing.replace(scope.spawn(|| flush_file_system(&self.root)));
                 before.map_or(Ok(()), joined)
             };
             flush_more()?;
@@ -121,29 +153,31 @@ impl Staged {
     }
 
     fn is_much(&self) -> bool {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(&*written, Written::Many)
+        self.written().apart
     }
 
     /// Brings everything to the disk: after this the inventory may commit.
     pub fn flush(&self) -> Result<(), Failure> {
-        match &*self.written.lock().unwrap_or_else(PoisonError::into_inner) {
-            Written::Few(files) => {
-                files.iter().for_each(|(_, file)| send(file));
-                for (path, file) in files {
-                    file.sync_all()
-                        .map_err(|error| Failure::io("flush", path, &error))?;
-                }
-                sync(&self.directory)?;
-                sync(&self.root.join(STAGED))
-            }
-            Written::Many => flush_file_system(&self.directory),
+        if self.is_much() {
+            return flush_file_system(&self.root);
         }
+        let open = std::mem::take(&mut self.written().open);
+        open.iter().for_each(|(_, file)| send(file));
+        for (path, file) in &open {
+            file.sync_all()
+                .map_err(|error| Failure::io("flush", path, &error))?;
+        }
+        sync(&self.parent())?;
+        if self.first { sync(&self.root) } else { Ok(()) }
     }
 
     /// From here on the files belong to the authority: an interrupt leaves them to [`settle`].
     pub fn commits(&mut self) -> Result<(), Failure> {
-        keep(&self.directory)?;
+        let mut all = self.written().flat.clone();
+        if self.is_much() {
+            all.push(self.directory());
+        }
+        keep_all(&all.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
         self.committed = true;
         Ok(())
     }
@@ -155,23 +189,32 @@ impl Staged {
 
     /// Renames every file into its place.
     pub fn publish(self) -> Result<(), Failure> {
-        put_in_place(&self.root, &self.directory).map_err(|failure| {
-            failure
-                .within("the inventory has the change, but a file is not in its place yet")
-                .hint("remove the cause and run any relayca command: it finishes the work")
-        })
+        Change::found(&self.root, &self.id)
+            .and_then(|change| put_in_place(&self.root, &change))
+            .map_err(|failure| {
+                failure
+                    .within("the inventory has the change, but a file is not in its place yet")
+                    .hint("remove the cause and run any relayca command: it finishes the work")
+            })
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if !self.committed {
-            unfinished(|paths| paths.retain(|path| *path != self.directory));
-            let keeps = self.took_spare && !self.is_much();
-            if !(keeps && give_spare_back(&self.directory)) {
-                let _ = fs::remove_dir_all(&self.directory);
-            }
+        if self.committed {
+            return;
         }
+        let written = std::mem::take(&mut *self.written());
+        let directory = self.directory();
+        for path in &written.flat {
+            let _ = fs::remove_file(path);
+        }
+        if written.apart {
+            let _ = fs::remove_dir_all(&directory);
+        }
+        unfinished(|paths| {
+            paths.retain(|path| *path != directory && !written.flat.contains(path));
+        });
     }
 }
 
@@ -183,57 +226,99 @@ fn joined(flushing: ScopedJoinHandle<'_, Result<(), Failure>>) -> Result<(), Fai
     }
 }
 
+/// What waits under one ID.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    /// Its files by name, as [`staged_name`] gives it.
+    pub(super) files: BTreeMap<String, PathBuf>,
+    /// `staged/ID`, where it is there.
+    pub(super) directory: Option<PathBuf>,
+}
+
+impl Change {
+    fn found(root: &Path, id: &str) -> Result<Self, Failure> {
+        Ok(changes(root)?.remove(id).unwrap_or_default())
+    }
+
+    /// Takes all of it away.
+    fn remove(&self) -> Result<(), Failure> {
+        remove_files(self)
+    }
+}
+
 /// Finishes or takes back what earlier processes left under `staged`. `committed` asks the inventory.
 /// The caller holds its write lock, so nobody is half way through.
 pub fn settle(
     root: &Path,
     committed: impl Fn(&str) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    for directory in staged(root)? {
-        let id = directory
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+    for (id, change) in changes(root)? {
         if committed(&id)? {
-            put_in_place(root, &directory)?;
+            put_in_place(root, &change)?;
         } else {
-            fs::remove_dir_all(&directory)
-                .map_err(|error| Failure::io("remove", &directory, &error))?;
+            change.remove()?;
         }
     }
     Ok(())
 }
 
-/// What lies under `staged`: almost always nothing.
-pub fn staged(root: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let parent = root.join(STAGED);
-    match fs::read_dir(&parent) {
-        Ok(entries) => entries
-            // Only what `begin` makes: another file there is not ours to move or to remove.
-            .filter(|entry| entry.as_ref().map_or(true, is_ours))
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| Failure::io("read", &parent, &error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Failure::io("read", &parent, &error)),
-    }
+/// The IDs of what lies under `staged`: almost always none.
+pub fn staged(root: &Path) -> Result<Vec<String>, Failure> {
+    Ok(changes(root)?.into_keys().collect())
 }
 
-fn is_ours(entry: &fs::DirEntry) -> bool {
-    let name = entry.file_name();
-    let plain = name
-        .to_string_lossy()
-        .trim_end_matches(GOING)
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric());
-    plain && entry.file_type().is_ok_and(|kind| kind.is_dir())
+fn changes(root: &Path) -> Result<BTreeMap<String, Change>, Failure> {
+    let parent = root.join(STAGED);
+    let failed = |error: io::Error| Failure::io("read", &parent, &error);
+    let entries = match fs::read_dir(&parent) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut all: BTreeMap<String, Change> = BTreeMap::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        // Only what `put` makes: another file there is not ours to move or to remove.
+        let Some((id, file)) = name.to_str().and_then(|name| id_of(name, is_directory)) else {
+            continue;
+        };
+        let change = all.entry(id.to_owned()).or_default();
+        match file {
+            Some(file) => {
+                change.files.insert(file.to_owned(), entry.path());
+            }
+            None => {
+                let directory = entry.path();
+                for name in names_in(&directory)? {
+                    change.files.insert(name.clone(), directory.join(name));
+                }
+                change.directory = Some(directory);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What lies in `staged/ID`; nothing where another process took it away.
+fn names_in(directory: &Path) -> Result<Vec<String>, Failure> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other,
+    };
+    entries
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+                .collect()
+        })
+        .map_err(|error| Failure::io("read", directory, &error))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use super::super::publishing::SPARE;
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
@@ -280,44 +365,38 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_of_a_change_serves_the_next_one_unless_somebody_put_something_there() {
-        let root = tempfile::tempdir().unwrap();
-        let spare = root.path().join(STAGED).join(SPARE);
-        let change = |id: &str| {
-            let mut staged = Staged::begin(root.path(), id.into()).unwrap();
-            let kept = !spare.exists();
-            staged.put(&format!("bundles/{id}"), b"1", 0o600).unwrap();
+    fn many_files_and_long_names_wait_apart_and_nothing_is_left() {
+        let longest = format!("bundles/{}", "h".repeat(255));
+        let few = ["bundles/a".to_owned(), "ca/b".into(), "c".into()];
+        let many = (0..=FLUSH_ALL_FROM).map(|number| format!("bundles/{number}"));
+        for (names, apart) in [
+            (few.to_vec(), false),
+            (vec![longest, "c".into()], true),
+            (many.collect(), true),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let directory = root.path().join("staged/a1");
+            let put = || {
+                let staged = Staged::begin(root.path(), "a1".into()).unwrap();
+                for name in &names {
+                    staged.put(name, b"1", 0o600).unwrap();
+                }
+                assert_eq!(directory.is_dir(), apart);
+                staged
+            };
+            let left = || fs::read_dir(root.path().join(STAGED)).unwrap().count();
+            drop(put());
+            assert_eq!(left(), 0, "given up");
+            let mut staged = put();
             staged.flush().unwrap();
             staged.commits().unwrap();
             staged.publish().unwrap();
-            assert!(root.path().join("bundles").join(id).exists());
-            kept
-        };
-        assert!(change("a1"));
-        let mode = fs::metadata(&spare).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        assert!(change("a2"), "the spare one was taken");
-        assert!(spare.exists());
-        let given_up = Staged::begin(root.path(), "a4".into()).unwrap();
-        given_up.put("bundles/a4", b"1", 0o600).unwrap();
-        drop(given_up);
-        assert!(spare.exists() && super::staged(root.path()).unwrap().is_empty());
-        assert!(fs::read_dir(&spare).unwrap().next().is_none());
-        let much = Staged::begin(root.path(), "a5".into()).unwrap();
-        for number in 0..=FLUSH_ALL_FROM {
-            much.put(&format!("bundles/{number}"), b"1", 0o600).unwrap();
+            assert_eq!(left(), 0, "published");
+            for name in &names {
+                let mode = fs::metadata(root.path().join(name)).unwrap().permissions();
+                assert_eq!(mode.mode() & 0o777, 0o600);
+            }
         }
-        drop(much);
-        assert!(
-            !spare.exists(),
-            "one that held many files stays slow to read"
-        );
-        assert!(change("a6"));
-        fs::write(spare.join("bundles,foreign"), b"x").unwrap();
-        assert!(!change("a3"), "not with something in it");
-        assert!(!root.path().join("bundles/foreign").exists());
-        assert!(spare.join("bundles,foreign").exists());
-        assert!(super::staged(root.path()).unwrap().is_empty());
     }
 
     #[test]
@@ -377,11 +456,16 @@ mod tests {
     #[test]
     fn foreign_files_under_staged_are_left_alone() {
         let root = tempfile::tempdir().unwrap();
-        fs::create_dir(root.path().join(STAGED)).unwrap();
-        fs::write(root.path().join("staged/.DS_Store"), "x").unwrap();
-        fs::write(root.path().join("staged/file"), "x").unwrap();
-        settle(root.path(), |_| Ok(false)).unwrap();
-        assert!(root.path().join("staged/.DS_Store").exists());
+        fs::create_dir_all(root.path().join("staged/with spaces")).unwrap();
+        for name in ["staged/.DS_Store", "staged/file", "staged/with spaces/x"] {
+            fs::write(root.path().join(name), "x").unwrap();
+        }
+        for committed in [false, true] {
+            settle(root.path(), |_| Ok(committed)).unwrap();
+            for name in ["staged/.DS_Store", "staged/file", "staged/with spaces/x"] {
+                assert!(root.path().join(name).exists(), "{name}");
+            }
+        }
     }
 
     #[test]
@@ -435,9 +519,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("staged/a1");
         fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join(",..,x"), b"1").unwrap();
-        assert!(settle(root.path(), |_| Ok(true)).is_err());
-        assert!(directory.join(",..,x").exists());
+        for path in [directory.join(",..,x"), root.path().join("staged/b2=,..,x")] {
+            fs::write(&path, b"1").unwrap();
+            assert!(settle(root.path(), |_| Ok(true)).is_err());
+            assert!(path.exists());
+            fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]

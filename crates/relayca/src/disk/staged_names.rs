@@ -1,7 +1,8 @@
 //! What a staged file is called while it waits.
 //!
-//! In: a path below the authority. Out: one plain name, and back. It refuses to know the disk.
+//! In: a path below the authority, the ID of a change. Out: one plain name, and back. It refuses to know the disk.
 
+use super::unfinished::GOING;
 use crate::failure::Failure;
 
 /// Where a staged file goes that has a plain name: the longest hosts' files leave no room for more in it.
@@ -25,6 +26,29 @@ pub(super) fn staged_name(relative: &str) -> Result<String, Failure> {
     })
 }
 
+/// Between the ID of a change and the name of a file that waits in `staged` itself. Neither has one.
+const OF: char = '=';
+/// Bytes of a file's name, on every file system that counts.
+const LONGEST_NAME: usize = 255;
+
+/// The name in `staged` itself of what [`staged_name`] gave; `None` where that is too long.
+pub(super) fn flat_name(id: &str, name: &str) -> Option<String> {
+    let flat = format!("{id}{OF}{name}");
+    (flat.len() <= LONGEST_NAME).then_some(flat)
+}
+
+/// The ID of the change that this entry of `staged` is of, and which file it is; no file for the directory of a change. `None`
+/// for what is not ours.
+pub fn id_of(entry: &str, is_directory: bool) -> Option<(&str, Option<&str>)> {
+    let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_directory {
+        // An interrupt gives it another name before it takes it away.
+        return is_id(entry.trim_end_matches(GOING)).then_some((entry, None));
+    }
+    let (id, name) = entry.split_once(OF)?;
+    is_id(id).then_some((id, Some(name)))
+}
+
 /// Where the file of this name under `staged/ID` will be; `None` for a name that [`staged_name`] does not give.
 pub(super) fn place_of(name: &str) -> Option<String> {
     let relative = match name.strip_prefix(SLASH) {
@@ -39,6 +63,28 @@ pub(super) fn place_of(name: &str) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_in_staged_is_of_a_change_or_not_ours() {
+        let flat = flat_name("a1", ",ca,ca.key.pem").unwrap();
+        assert_eq!(id_of(&flat, false), Some(("a1", Some(",ca,ca.key.pem"))));
+        assert_eq!(id_of("a1", true), Some(("a1", None)));
+        assert_eq!(id_of("a1.going", true), Some(("a1.going", None)));
+        for (entry, is_directory) in [
+            ("a1", false),
+            (".DS_Store", false),
+            ("notes.txt", false),
+            (".spare", true),
+            ("=x", false),
+            ("a-b=x", false),
+            ("a1=x", true),
+            ("", true),
+        ] {
+            assert_eq!(id_of(entry, is_directory), None, "{entry}");
+        }
+        assert!(flat_name(&"a".repeat(32), &"h".repeat(222)).is_some());
+        assert!(flat_name(&"a".repeat(32), &"h".repeat(223)).is_none());
+    }
 
     #[test]
     fn each_name_comes_back_and_no_other_leads_anywhere() {

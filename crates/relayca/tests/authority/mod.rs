@@ -116,7 +116,6 @@ impl Admin {
         };
         entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name != ".spare")
             .collect()
     }
 

@@ -25,16 +25,9 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// What `staged` holds between commands.
-const SPARE: &str = "staged/.spare";
-
-fn is_in_spare(path: &Path) -> bool {
-    path.starts_with(SPARE) && path != Path::new(SPARE)
-}
-
 /// Whether it is a journal that nobody would roll back.
 fn is_over(path: &Path, content: &[u8]) -> bool {
-    path.ends_with("inventory.db-journal") && content.is_empty()
+    path.ends_with("inventory.db-journal") && content.first().is_none_or(|byte| *byte == 0)
 }
 
 impl Tree {
@@ -45,9 +38,6 @@ impl Tree {
             read(root, root, &mut nodes);
         }
         nodes.retain(|path, node| !is_over(path, &node.content));
-        if !nodes.keys().any(|path| is_in_spare(path)) {
-            nodes.remove(Path::new(SPARE));
-        }
         Self(nodes)
     }
 

@@ -92,16 +92,18 @@ struct Mark {
 fn mark(home: &Home) -> Option<Mark> {
     let inventory = home.inventory_read_only().ok()?;
     let now = std::time::SystemTime::now();
-    let at_work = disk::staged(&home.root).ok()?.iter().any(|directory| {
-        let id = directory.file_name().unwrap_or_default().to_string_lossy();
-        let fresh = std::fs::metadata(directory)
-            .and_then(|found| found.modified())
-            .is_ok_and(|modified| {
-                now.duration_since(modified)
-                    .is_ok_and(|age| age < PAUSE * TRIES)
-            });
-        fresh && inventory.published(&id).unwrap_or(false)
-    });
+    // Files come and go there while somebody is at it.
+    let fresh = std::fs::metadata(home.path("staged"))
+        .and_then(|found| found.modified())
+        .is_ok_and(|modified| {
+            now.duration_since(modified)
+                .is_ok_and(|age| age < PAUSE * TRIES)
+        });
+    let staged = disk::staged(&home.root).ok()?;
+    let at_work = fresh
+        && staged
+            .iter()
+            .any(|id| inventory.published(id).unwrap_or(false));
     Some(Mark {
         last_event: inventory.events(1).ok()?.first().map(|event| event.id),
         at_work,
@@ -203,10 +205,9 @@ fn read_inventory(
             failure.hint.unwrap_or_default(),
         )),
     }
-    for directory in disk::staged(&home.root).unwrap_or_default() {
-        let id = directory.file_name().unwrap_or_default().to_string_lossy();
+    for id in disk::staged(&home.root).unwrap_or_default() {
         if inventory.published(&id)? {
-            facts.committed.insert(id.into_owned());
+            facts.committed.insert(id);
         }
     }
     Ok(())
