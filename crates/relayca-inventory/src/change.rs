@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, Params};
 
 use crate::error::fault;
 use crate::reading::Source;
+use crate::sqlite::have_journal;
 use crate::{
     CertificateRecord, Change, CrlRecord, Host, InventoryError, NewEvent, Phase, State, fields,
     image, life,
@@ -30,10 +31,13 @@ impl<'a> SqliteChange<'a> {
         connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(|error| fault(&error, path))?;
-        Ok(SqliteChange {
+        // From here on it is rolled back when dropped.
+        let change = SqliteChange {
             connection: RefCell::new(connection),
             path,
-        })
+        };
+        have_journal(path)?;
+        Ok(change)
     }
 
     /// After a full disk or a failed read SQLite may end the transaction by itself. Writing on would then commit each

@@ -64,6 +64,7 @@ pub fn create(path: &Path) -> Result<SqliteInventory, InventoryError> {
     let made = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|mut connection| {
         settle(&connection, &path)?;
         in_transaction(&mut connection, &path, |inside| {
+            have_journal(&path)?;
             schema::migrate(inside, 0, &path)
         })?;
         Ok(connection)
@@ -73,6 +74,7 @@ pub fn create(path: &Path) -> Result<SqliteInventory, InventoryError> {
         Err(error) => {
             // The file is ours and nothing was committed to it. If it stays, `open` says that it is unfinished.
             let _ = std::fs::remove_file(&path);
+            let _ = std::fs::remove_file(journal_of(&path));
             Err(error)
         }
     }
@@ -96,7 +98,7 @@ pub fn open(path: &Path) -> Result<SqliteInventory, InventoryError> {
             });
         }
         // Of several processes one does it; the others wait for the lock and find it done.
-        up_to_date(&mut connection, &path)?;
+        up_to_date(&mut connection, &path, true)?;
     }
     schema::check_guards(&connection, &path)?;
     Ok(SqliteInventory::new(connection, &path))
@@ -135,7 +137,7 @@ fn read_only(path: &Path) -> Result<SqliteInventory, InventoryError> {
     if let Standing::Older(_) = schema::standing(&connection, path)? {
         let image = image::take(&mut connection, path)?;
         let mut copy = image::load(&image, path)?;
-        up_to_date(&mut copy, path)?;
+        up_to_date(&mut copy, path, false)?;
         schema::check_guards(&copy, path)?;
         return Ok(SqliteInventory {
             copied: true,
@@ -146,9 +148,16 @@ fn read_only(path: &Path) -> Result<SqliteInventory, InventoryError> {
     Ok(SqliteInventory::new(connection, path))
 }
 
-/// Brings the layout up to date, unless another process was faster.
-fn up_to_date(connection: &mut Connection, path: &Path) -> Result<(), InventoryError> {
+/// Brings the layout up to date, unless another process was faster; `on_disk` or in a copy in memory.
+fn up_to_date(
+    connection: &mut Connection,
+    path: &Path,
+    on_disk: bool,
+) -> Result<(), InventoryError> {
     in_transaction(connection, path, |inside| {
+        if on_disk {
+            have_journal(path)?;
+        }
         match schema::standing(inside, path)? {
             Standing::Current => Ok(()),
             Standing::Older(found) => schema::migrate(inside, found, path),
@@ -232,6 +241,28 @@ fn share_journal(path: &Path) {
     let mode = inventory.mode() & 0o444 | 0o600;
     if found.mode() & 0o7777 != mode {
         let _ = std::fs::set_permissions(&journal, Permissions::from_mode(mode));
+    }
+}
+
+/// Has a journal there whose name is on the disk. For who holds the write lock and has not written yet: at that moment there is
+/// none to be rolled back, and nobody takes one away. SQLite as built here (`SQLITE_DISABLE_DIRSYNC`) leaves it to us; without
+/// the name, what a power cut interrupts could not be taken back.
+pub(crate) fn have_journal(path: &Path) -> Result<(), InventoryError> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(journal_of(path));
+    match made {
+        Ok(_) => {
+            share_journal(path);
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            std::fs::File::open(directory)
+                .and_then(|directory| directory.sync_all())
+                .map_err(|error| system(&error, path))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(system(&error, path)),
     }
 }
 

@@ -36,6 +36,21 @@ fn the_file_and_its_journal_are_for_the_owner_alone() {
 }
 
 #[test]
+fn a_journal_that_somebody_took_away_is_made_again_before_anything_is_written() {
+    let (_dir, path, mut inventory) = inventory();
+    let journal = path.with_extension("db-journal");
+    fs::remove_file(&journal).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let mut change = inventory.change().unwrap();
+    assert_eq!(mode(&journal), 0o640, "and it is there for the same people");
+    change
+        .add_certificate(&certificate(1, "a.example.org"))
+        .unwrap();
+    change.commit().unwrap();
+    assert!(journal.exists() && !sample::is_cut_off(&path));
+}
+
+#[test]
 fn a_large_change_leaves_no_large_journal() {
     let (_dir, path, mut inventory) = inventory();
     let mut change = inventory.change().unwrap();
