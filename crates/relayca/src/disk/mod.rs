@@ -12,6 +12,7 @@ mod publishing;
 mod staged;
 mod staged_names;
 mod unfinished;
+mod waiting;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -25,12 +26,13 @@ use crate::failure::Failure;
 pub use new_directory::{NewDirectory, refuse_existing};
 pub use new_file::{NewFile, refuse_existing_file};
 pub use publishing::UNMERGED;
-pub use staged::{Staged, settle, staged};
+pub use staged::Staged;
 pub use staged_names::id_of;
 use unfinished::unfinished;
 pub use unfinished::{
     CAUGHT, MAY_END, UNDISTURBED, caught, is_watched, remove_unfinished, watched,
 };
+pub use waiting::{settle, staged};
 
 /// Past this many files one flush of the file system is cheaper than one a file.
 const FLUSH_ALL_FROM: usize = 16;

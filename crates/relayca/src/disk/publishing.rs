@@ -8,8 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::staged::Change;
 use super::staged_names::place_of;
+use super::waiting::Change;
 use super::{make_directory, sync};
 use crate::failure::Failure;
 

@@ -6,26 +6,23 @@
 //! They are written into the one directory `staged`, under names that begin with the change's ID, so that one directory is
 //! flushed however they lie afterwards; many of them, and those with the longest names, into `staged/ID`. They reach the disk;
 //! the inventory commits a transaction that names the ID; only then each is renamed into place. After a stop at any moment
-//! [`settle`] looks at the inventory: a committed ID is put into place, another one is removed.
+//! [`super::settle`] looks at the inventory: a committed ID is put into place, another one is removed.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ScopedJoinHandle;
 
-use super::publishing::{GOES, WAS, put_in_place, remove_files};
-use super::staged_names::{flat_name, id_of, staged_name};
+use super::publishing::{GOES, WAS, put_in_place};
+use super::staged_names::{flat_name, staged_name};
 use super::unfinished::{go_on, keep_all, unfinished};
+use super::waiting::{Change, STAGED};
 use super::{
     FLUSH_ALL_FROM, flush_file_system, make_directory, new_file_of_ours, send, sync,
     write_exclusive,
 };
 use crate::failure::Failure;
-
-/// Where an authority keeps what is not yet in place.
-const STAGED: &str = "staged";
 
 /// Files on their way into an authority.
 #[derive(Debug)]
@@ -171,7 +168,7 @@ impl Staged {
         if self.first { sync(&self.root) } else { Ok(()) }
     }
 
-    /// From here on the files belong to the authority: an interrupt leaves them to [`settle`].
+    /// From here on the files belong to the authority: an interrupt leaves them to [`super::settle`].
     pub fn commits(&mut self) -> Result<(), Failure> {
         let mut all = self.written().flat.clone();
         if self.is_much() {
@@ -226,100 +223,12 @@ fn joined(flushing: ScopedJoinHandle<'_, Result<(), Failure>>) -> Result<(), Fai
     }
 }
 
-/// What waits under one ID.
-#[derive(Debug, Default)]
-pub(super) struct Change {
-    /// Its files by name, as [`staged_name`] gives it.
-    pub(super) files: BTreeMap<String, PathBuf>,
-    /// `staged/ID`, where it is there.
-    pub(super) directory: Option<PathBuf>,
-}
-
-impl Change {
-    fn found(root: &Path, id: &str) -> Result<Self, Failure> {
-        Ok(changes(root)?.remove(id).unwrap_or_default())
-    }
-
-    /// Takes all of it away.
-    fn remove(&self) -> Result<(), Failure> {
-        remove_files(self)
-    }
-}
-
-/// Finishes or takes back what earlier processes left under `staged`. `committed` asks the inventory.
-/// The caller holds its write lock, so nobody is half way through.
-pub fn settle(
-    root: &Path,
-    committed: impl Fn(&str) -> Result<bool, Failure>,
-) -> Result<(), Failure> {
-    for (id, change) in changes(root)? {
-        if committed(&id)? {
-            put_in_place(root, &change)?;
-        } else {
-            change.remove()?;
-        }
-    }
-    Ok(())
-}
-
-/// The IDs of what lies under `staged`: almost always none.
-pub fn staged(root: &Path) -> Result<Vec<String>, Failure> {
-    Ok(changes(root)?.into_keys().collect())
-}
-
-fn changes(root: &Path) -> Result<BTreeMap<String, Change>, Failure> {
-    let parent = root.join(STAGED);
-    let failed = |error: io::Error| Failure::io("read", &parent, &error);
-    let entries = match fs::read_dir(&parent) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut all: BTreeMap<String, Change> = BTreeMap::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        // Only what `put` makes: another file there is not ours to move or to remove.
-        let Some((id, file)) = name.to_str().and_then(|name| id_of(name, is_directory)) else {
-            continue;
-        };
-        let change = all.entry(id.to_owned()).or_default();
-        match file {
-            Some(file) => {
-                change.files.insert(file.to_owned(), entry.path());
-            }
-            None => {
-                let directory = entry.path();
-                for name in names_in(&directory)? {
-                    change.files.insert(name.clone(), directory.join(name));
-                }
-                change.directory = Some(directory);
-            }
-        }
-    }
-    Ok(all)
-}
-
-/// What lies in `staged/ID`; nothing where another process took it away.
-fn names_in(directory: &Path) -> Result<Vec<String>, Failure> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other,
-    };
-    entries
-        .and_then(|entries| {
-            entries
-                .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
-                .collect()
-        })
-        .map_err(|error| Failure::io("read", directory, &error))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    use super::super::settle;
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -413,7 +322,7 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(super::staged(root.path()).unwrap().is_empty());
+        assert!(super::super::staged(root.path()).unwrap().is_empty());
     }
 
     #[test]
@@ -428,7 +337,7 @@ mod tests {
         settle(root.path(), |id| Ok(id == "kept")).unwrap();
         assert!(root.path().join("kept").exists());
         assert!(!root.path().join("gone").exists());
-        assert!(super::staged(root.path()).unwrap().is_empty());
+        assert!(super::super::staged(root.path()).unwrap().is_empty());
     }
 
     #[test]
@@ -449,7 +358,7 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), kept);
             let unmerged = fs::read_to_string(root.path().join("relayca.toml.unmerged")).ok();
             assert_eq!(unmerged.as_deref(), beside);
-            assert!(super::staged(root.path()).unwrap().is_empty());
+            assert!(super::super::staged(root.path()).unwrap().is_empty());
         }
     }
 
@@ -525,6 +434,12 @@ mod tests {
             assert!(path.exists());
             fs::remove_file(&path).unwrap();
         }
+        // No text, so no name that we gave.
+        fs::create_dir_all(&directory).unwrap();
+        let foreign = directory.join(std::ffi::OsStr::from_bytes(b"\xff.age"));
+        fs::write(&foreign, b"1").unwrap();
+        assert!(settle(root.path(), |_| Ok(true)).is_err());
+        assert!(foreign.exists());
     }
 
     #[test]
