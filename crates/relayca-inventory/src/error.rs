@@ -238,7 +238,7 @@ impl InventoryError {
                 "run any relayca command as the owner of the authority; it rolls the change back"
             }
             E::JournalHidden { .. } => {
-                "let this user read it like the inventory itself; the owner's next change does so, too"
+                "let this user read it like the inventory itself, as the owner's next change does where it may"
             }
             E::Corrupt { path, .. } => {
                 return Some(format!(

@@ -8,9 +8,9 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::fs::{OpenOptions, Permissions};
+use std::fs::{Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -228,18 +228,29 @@ fn settle(connection: &Connection, path: &Path) -> Result<(), InventoryError> {
 /// back. What cannot be done is left: the owner comes by some time.
 fn share_journal(path: &Path) {
     let journal = journal_of(path);
-    let (Ok(inventory), Ok(found)) = (std::fs::metadata(path), std::fs::symlink_metadata(&journal))
-    else {
+    let found = |path: &Path| {
+        std::fs::symlink_metadata(path)
+            .ok()
+            .filter(Metadata::is_file)
+    };
+    let (Ok(inventory), Some(before)) = (std::fs::metadata(path), found(&journal)) else {
         return;
     };
-    if !found.is_file() {
+    if (before.uid(), before.gid()) != (inventory.uid(), inventory.gid()) {
+        // The owner's again, where root made it; else at least the group's, where that may be.
+        let (uid, gid) = (Some(inventory.uid()), Some(inventory.gid()));
+        let _ = lchown(&journal, uid, gid).or_else(|_| lchown(&journal, None, gid));
+    }
+    let Some(now) = found(&journal) else {
         return;
-    }
-    if found.gid() != inventory.gid() {
-        let _ = std::os::unix::fs::lchown(&journal, None, Some(inventory.gid()));
-    }
-    let mode = inventory.mode() & 0o444 | 0o600;
-    if found.mode() & 0o7777 != mode {
+    };
+    let of_group = if now.gid() == inventory.gid() {
+        0o040
+    } else {
+        0
+    };
+    let mode = inventory.mode() & (0o404 | of_group) | 0o600;
+    if now.mode() & 0o7777 != mode {
         let _ = std::fs::set_permissions(&journal, Permissions::from_mode(mode));
     }
 }
@@ -248,26 +259,38 @@ fn share_journal(path: &Path) {
 /// none to be rolled back, and nobody takes one away. SQLite as built here (`SQLITE_DISABLE_DIRSYNC`) leaves it to us; without
 /// the name, what a power cut interrupts could not be taken back.
 pub(crate) fn have_journal(path: &Path) -> Result<(), InventoryError> {
+    let journal = journal_of(path);
+    // Once something is in it, its name was brought to the disk before.
+    if std::fs::symlink_metadata(&journal).is_ok_and(|found| found.is_file() && found.len() > 0) {
+        return Ok(());
+    }
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(journal_of(path));
+        .open(&journal);
     match made {
-        Ok(_) => {
-            share_journal(path);
-            let directory = path.parent().unwrap_or(Path::new("/"));
-            std::fs::File::open(directory)
-                .and_then(|directory| directory.sync_all())
-                .map_err(|error| system(&error, path))
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(system(&error, path));
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(system(&error, path)),
+        _ => {}
     }
+    share_journal(path);
+    let directory = journal.parent().unwrap_or(Path::new("/"));
+    std::fs::File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| system(&error, path))
 }
 
+/// Where SQLite has it: beside the inventory itself, not beside a link to it.
 fn journal_of(path: &Path) -> PathBuf {
-    let mut journal = path.as_os_str().to_owned();
+    let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let itself = if is_link {
+        std::fs::canonicalize(path).ok()
+    } else {
+        None
+    };
+    let mut journal = itself.unwrap_or_else(|| path.to_owned()).into_os_string();
     journal.push("-journal");
     journal.into()
 }

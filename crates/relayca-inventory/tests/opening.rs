@@ -4,7 +4,7 @@
 mod sample;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -48,6 +48,30 @@ fn a_journal_that_somebody_took_away_is_made_again_before_anything_is_written() 
         .unwrap();
     change.commit().unwrap();
     assert!(journal.exists() && !sample::is_cut_off(&path));
+}
+
+#[test]
+fn the_journal_lies_beside_the_inventory_itself_and_belongs_to_its_owner() {
+    let (dir, path, inventory) = inventory();
+    drop(inventory);
+    let journal = path.with_extension("db-journal");
+    fs::remove_file(&journal).unwrap();
+    let link = dir.path().join("elsewhere");
+    fs::create_dir(&link).unwrap();
+    let link = link.join("inventory.db");
+    symlink(&path, &link).unwrap();
+    let is_root = fs::metadata(&path).unwrap().uid() == 0;
+    if is_root {
+        lchown(&path, Some(65534), Some(65534)).unwrap();
+    }
+    let mut inventory = open(&link).unwrap();
+    // Nothing is written, and it is there all the same.
+    drop(inventory.change().unwrap());
+    let found = fs::metadata(&journal).unwrap();
+    assert!(!link.with_extension("db-journal").exists());
+    if is_root {
+        assert_eq!((found.uid(), found.gid()), (65534, 65534));
+    }
 }
 
 #[test]

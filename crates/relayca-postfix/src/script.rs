@@ -443,7 +443,7 @@ pub fn refuse_older_list(list: &str, as_of: u64) -> String {
     format!(
         "
 # An old list, from a terminal of last week or a restored backup, would let in again who was taken out since.
-there=$({OF_CHANGE} \"$files/{list}\" 2> /dev/null | head -n 1)
+there=$({OF_CHANGE} \"$files/{list}\" 2> /dev/null | head -n 1 || :)
 if [ \"${{there:-0}}\" -gt {as_of} ]; then
   stop \"the list here is of change $there of the authority, and this one of change {as_of}: it is an old one; nothing was changed. \\`relayca map --format paste\\` prints today's. If the authority was made anew or restored from a backup, look whom its list has, and remove $files/{list} first\"
 fi

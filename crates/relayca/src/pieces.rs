@@ -175,18 +175,25 @@ pub fn map_script(
             &access,
             map.as_of(),
         )?),
-        None => script.push_str(&unbound_access_script(directory)),
+        None => script.push_str(&unbound_access_script(directory, map.as_of())),
     }
     script.push_str(&reload_script(directory));
     Ok(script)
 }
 
-/// The table of bound senders made anew from the map, on a relay that has one.
-pub fn unbound_access_script(directory: &str) -> String {
+/// The table of bound senders made anew from the map, on a relay that has one; not where the map there is of a later change
+/// than `as_of`.
+pub fn unbound_access_script(directory: &str, as_of: Option<u64>) -> String {
+    let refusal = as_of
+        .map(|as_of| relayca_postfix::refuse_older_list(relayca_postfix::CLIENT_MAP, as_of))
+        .unwrap_or_default();
     format!(
         "\
 # Nobody is bound to senders. A relay that looks in this table since somebody was gets the same list.
 ( PATH=$PATH:/usr/sbin:/usr/local/sbin; export PATH
+  files={directory}/relayca
+  stop() {{ echo \"relayca: $*\" >&2; exit 1; }}
+{refusal}
   cd {directory}/relayca && if [ -f relay_ccert_access ]; then
   awk '/^[^#]/ && NF == 2 {{ print $1, \"OK\" }}' relay_clientcerts > relay_ccert_access.new &&
   mv relay_ccert_access.new relay_ccert_access && postmap relay_ccert_access
@@ -393,4 +400,49 @@ As root on {host}; age, tar and {mta} are all that is needed.
 {host}.key.pem, from the sealed bundle, is the private key of this host alone.
 {shown}"
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    #[test]
+    fn an_old_paste_unbinds_nobody() {
+        let place = tempfile::tempdir().unwrap();
+        let files = place.path().join("relayca");
+        fs::create_dir(&files).unwrap();
+        fs::write(place.path().join("postmap"), "#!/bin/sh\n").unwrap();
+        fs::set_permissions(
+            place.path().join("postmap"),
+            fs::Permissions::from_mode(0o755),
+        )
+        .unwrap();
+        let bound = "AA relayca_mail2_example_org\n";
+        for (there, unbound) in [(8, false), (7, true), (6, true)] {
+            fs::write(
+                files.join("relay_clientcerts"),
+                format!("# As of change {there} of the authority: a list with a lower number is an older one.\nAA mail2.example.org\n"),
+            )
+            .unwrap();
+            fs::write(files.join("relay_ccert_access"), bound).unwrap();
+            let script = unbound_access_script(place.path().to_str().unwrap(), Some(7));
+            let path = format!(
+                "{}:{}",
+                place.path().display(),
+                std::env::var("PATH").unwrap()
+            );
+            let said = Command::new("sh")
+                .args(["-c", &script])
+                .env("PATH", path)
+                .output()
+                .unwrap();
+            assert_eq!(said.status.success(), unbound, "{said:?}");
+            let access = fs::read_to_string(files.join("relay_ccert_access")).unwrap();
+            assert_eq!(access == bound, !unbound, "{access}");
+        }
+    }
 }

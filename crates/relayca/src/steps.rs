@@ -187,7 +187,7 @@ pub fn map(
         let (tables, unbound) = if bindings.is_empty() {
             (
                 "relay_clientcerts",
-                pieces::unbound_access_script(directory),
+                pieces::unbound_access_script(directory, map.as_of()),
             )
         } else {
             ("relay_clientcerts relay_ccert_access", String::new())

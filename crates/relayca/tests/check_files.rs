@@ -143,8 +143,11 @@ fn files_are_their_owners_alone_and_nothing_strange_lies_among_them() {
 #[test]
 fn what_an_interrupted_command_left_is_told_and_what_is_under_way_is_not() {
     let admin = Admin::with_mailhost();
-    fs::create_dir_all(admin.part("staged/ab12")).unwrap();
-    mode(&admin.part("staged/ab12"), 0o700);
+    fs::create_dir_all(admin.part("staged/ab120000000000000000000000000000")).unwrap();
+    mode(
+        &admin.part("staged/ab120000000000000000000000000000"),
+        0o700,
+    );
     assert_eq!(check(&admin, &[]), [""; 0], "somebody is at work");
     let old = |name: &str| {
         judge(
@@ -152,24 +155,30 @@ fn what_an_interrupted_command_left_is_told_and_what_is_under_way_is_not() {
             &["-d", "1 hour ago", admin.part(name).to_str().unwrap()],
         );
     };
-    old("staged/ab12");
-    assert_eq!(check(&admin, &[]), ["staged-leftover warning staged/ab12"]);
-    let staged = admin.part("staged/ab12/other.example.org.public.tar");
+    old("staged/ab120000000000000000000000000000");
+    assert_eq!(
+        check(&admin, &[]),
+        ["staged-leftover warning staged/ab120000000000000000000000000000"]
+    );
+    let staged = admin.part("staged/ab120000000000000000000000000000/other.example.org.public.tar");
     // Committed, and not in its place: told, and left to a command that may change things.
     fs::write(&staged, "x").unwrap();
     mode(&staged, 0o600);
     sqlite(
         &admin,
-        "insert into published values ('ab12', '2026-01-01T00:00:00Z')",
+        "insert into published values ('ab120000000000000000000000000000', '2026-01-01T00:00:00Z')",
     );
-    old("staged/ab12");
-    assert_eq!(check(&admin, &[]), ["staged-leftover warning staged/ab12"]);
+    old("staged/ab120000000000000000000000000000");
+    assert_eq!(
+        check(&admin, &[]),
+        ["staged-leftover warning staged/ab120000000000000000000000000000"]
+    );
     admin.done(&["list"]);
     assert_eq!(check(&admin, &[]), [""; 0]);
     // Few files lie in `staged` itself; whatever else lies there is not relayca's.
     for name in [
-        "staged/cd34=one.tar.age",
-        "staged/cd34=two.tar.age",
+        "staged/cd340000000000000000000000000000=one.tar.age",
+        "staged/cd340000000000000000000000000000=two.tar.age",
         "staged/notes",
     ] {
         fs::write(admin.part(name), "x").unwrap();
@@ -177,8 +186,8 @@ fn what_an_interrupted_command_left_is_told_and_what_is_under_way_is_not() {
         assert_eq!(check(&admin, &[]).len(), 0, "somebody is at work");
     }
     for name in [
-        "staged/cd34=one.tar.age",
-        "staged/cd34=two.tar.age",
+        "staged/cd340000000000000000000000000000=one.tar.age",
+        "staged/cd340000000000000000000000000000=two.tar.age",
         "staged/notes",
     ] {
         old(name);
@@ -186,7 +195,7 @@ fn what_an_interrupted_command_left_is_told_and_what_is_under_way_is_not() {
     assert_eq!(
         check(&admin, &[]),
         [
-            "staged-leftover warning staged/cd34=one.tar.age",
+            "staged-leftover warning staged/cd340000000000000000000000000000=one.tar.age",
             "unexpected-file warning staged/notes"
         ]
     );

@@ -45,7 +45,7 @@ pub(super) fn put_in_place(root: &Path, change: &Change) -> Result<(), Failure> 
         let parent = target.parent().unwrap_or(root);
         if !touched.contains(parent) {
             if parent != root && make_directory(parent)? {
-                touched.insert(root.to_owned());
+                touched.extend(parent.parent().map(Path::to_owned));
             }
             touched.insert(parent.to_owned());
         }

@@ -16,7 +16,7 @@ use std::thread::ScopedJoinHandle;
 
 use super::publishing::{GOES, WAS, put_in_place};
 use super::staged_names::{flat_name, staged_name};
-use super::unfinished::{go_on, keep_all, unfinished};
+use super::unfinished::{ended, go_on, keep_all, unfinished};
 use super::waiting::{Change, STAGED};
 use super::{
     FLUSH_ALL_FROM, flush_file_system, make_directory, new_file_of_ours, send, sync,
@@ -31,8 +31,6 @@ pub struct Staged {
     id: String,
     written: Mutex<Written>,
     committed: bool,
-    /// `staged` was made for this change.
-    first: bool,
 }
 
 /// What was written.
@@ -40,17 +38,21 @@ pub struct Staged {
 struct Written {
     /// Files in `staged`, or about to be.
     flat: Vec<PathBuf>,
-    /// Those that are to be flushed one by one.
-    open: Vec<(PathBuf, File)>,
     /// Others are in `staged/ID`.
     apart: bool,
+    /// What is to be flushed, one by one.
+    open: Vec<(PathBuf, File)>,
+    /// There is more than that.
+    much: bool,
 }
 
 impl Staged {
     /// Begins a change under this ID. The caller holds the inventory's write lock.
     pub fn begin(root: &Path, id: String) -> Result<Self, Failure> {
+        if make_directory(&root.join(STAGED))? {
+            sync(root)?;
+        }
         Ok(Self {
-            first: make_directory(&root.join(STAGED))?,
             root: root.to_owned(),
             id,
             written: Mutex::default(),
@@ -69,20 +71,28 @@ impl Staged {
         let name = staged_name(relative)?;
         let (path, flat) = self.place_for(&name)?;
         let failed = |error: io::Error| Failure::io("write", &path, &error);
-        if flat {
+        let file = if flat {
             let mut file = new_file_of_ours(&path, mode)?;
             io::Write::write_all(&mut file, content).map_err(failed)?;
-            self.written().open.push((path, file));
+            file
         } else {
-            write_exclusive(&path, content, mode).map_err(failed)?;
+            write_exclusive(&path, content, mode).map_err(failed)?
+        };
+        let mut written = self.written();
+        if written.open.len() < FLUSH_ALL_FROM && !written.much {
+            written.open.push((path, file));
+        } else {
+            written.much = true;
         }
         Ok(())
     }
 
-    /// Where a file of this name waits, and whether that is in `staged` itself.
+    /// Where a file of this name waits, and whether that is in `staged` itself. A note that a file is to go waits apart, in a
+    /// directory that goes with the change: who still looks at the change then finds no room for what it would take away.
     fn place_for(&self, name: &str) -> Result<(PathBuf, bool), Failure> {
         let mut written = self.written();
         if written.flat.len() < FLUSH_ALL_FROM
+            && !name.ends_with(GOES)
             && let Some(flat) = flat_name(&self.id, name)
         {
             let path = self.parent().join(flat);
@@ -91,8 +101,16 @@ impl Staged {
         }
         let directory = self.directory();
         if !written.apart {
-            unfinished(|paths| paths.push(directory.clone()));
-            make_directory(&directory)?;
+            // In one step, as with a file: after an interrupt nothing is made any more.
+            unfinished(|paths| {
+                if ended() {
+                    let error = io::ErrorKind::Interrupted.into();
+                    return Err(Failure::io("make", &directory, &error));
+                }
+                make_directory(&directory)?;
+                paths.push(directory.clone());
+                Ok(())
+            })?;
             written.apart = true;
         }
         Ok((directory.join(name), false))
@@ -150,7 +168,7 @@ impl Staged {
     }
 
     fn is_much(&self) -> bool {
-        self.written().apart
+        self.written().much
     }
 
     /// Brings everything to the disk: after this the inventory may commit.
@@ -158,22 +176,35 @@ impl Staged {
         if self.is_much() {
             return flush_file_system(&self.root);
         }
-        let open = std::mem::take(&mut self.written().open);
+        let (open, apart) = {
+            let mut written = self.written();
+            (std::mem::take(&mut written.open), written.apart)
+        };
         open.iter().for_each(|(_, file)| send(file));
         for (path, file) in &open {
             file.sync_all()
                 .map_err(|error| Failure::io("flush", path, &error))?;
         }
-        sync(&self.parent())?;
-        if self.first { sync(&self.root) } else { Ok(()) }
+        if apart {
+            sync(&self.directory())?;
+        }
+        sync(&self.parent())
     }
 
     /// From here on the files belong to the authority: an interrupt leaves them to [`super::settle`].
     pub fn commits(&mut self) -> Result<(), Failure> {
-        let mut all = self.written().flat.clone();
-        if self.is_much() {
-            all.push(self.directory());
-        }
+        let directory = self.directory();
+        let mut all = {
+            let written = self.written();
+            let apart = written.apart.then_some(directory);
+            written
+                .flat
+                .iter()
+                .cloned()
+                .chain(apart)
+                .collect::<Vec<_>>()
+        };
+        all.sort_unstable();
         keep_all(&all.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
         self.committed = true;
         Ok(())
@@ -231,11 +262,17 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::PermissionsExt;
 
+    /// An ID.
+    fn id(seed: &str) -> String {
+        let hex: String = seed.bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!("{hex:0>32}")
+    }
+
     #[test]
     fn a_file_that_is_to_go_stays_until_the_rest_is_published() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("old"), "old").unwrap();
-        let staged = Staged::begin(root.path(), "a1".into()).unwrap();
+        let staged = Staged::begin(root.path(), id("a1")).unwrap();
         staged.put("new", b"new", 0o600).unwrap();
         staged.remove("old").unwrap();
         staged.remove("bundles/never-was").unwrap();
@@ -243,7 +280,7 @@ mod tests {
         drop(staged);
         assert!(root.path().join("old").exists(), "given up, nothing goes");
 
-        let staged = Staged::begin(root.path(), "a2".into()).unwrap();
+        let staged = Staged::begin(root.path(), id("a2")).unwrap();
         staged.put("new", b"new", 0o600).unwrap();
         staged.remove("old").unwrap();
         staged.flush().unwrap();
@@ -260,7 +297,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, name).unwrap();
         }
-        let staged = Staged::begin(root.path(), "a1".into()).unwrap();
+        let staged = Staged::begin(root.path(), id("a1")).unwrap();
         staged.put("ca/one", b"ca/0a/one", 0o600).unwrap();
         for name in ["ca/0a/one", "ca/0a/two", "bundles/three"] {
             staged.remove(name).unwrap();
@@ -284,9 +321,9 @@ mod tests {
             (many.collect(), true),
         ] {
             let root = tempfile::tempdir().unwrap();
-            let directory = root.path().join("staged/a1");
+            let directory = root.path().join(STAGED).join(id("a1"));
             let put = || {
-                let staged = Staged::begin(root.path(), "a1".into()).unwrap();
+                let staged = Staged::begin(root.path(), id("a1")).unwrap();
                 for name in &names {
                     staged.put(name, b"1", 0o600).unwrap();
                 }
@@ -311,7 +348,7 @@ mod tests {
     #[test]
     fn a_staged_file_appears_only_when_published() {
         let root = tempfile::tempdir().unwrap();
-        let mut staged = Staged::begin(root.path(), "a1".into()).unwrap();
+        let mut staged = Staged::begin(root.path(), id("a1")).unwrap();
         staged.put("bundles/x", b"1", 0o600).unwrap();
         staged.flush().unwrap();
         assert!(!root.path().join("bundles/x").exists());
@@ -328,13 +365,13 @@ mod tests {
     #[test]
     fn what_was_not_committed_goes_and_what_was_is_finished() {
         let root = tempfile::tempdir().unwrap();
-        for id in ["kept", "gone"] {
-            let mut staged = Staged::begin(root.path(), id.into()).unwrap();
-            staged.put(id, b"1", 0o600).unwrap();
+        for name in ["kept", "gone"] {
+            let mut staged = Staged::begin(root.path(), id(name)).unwrap();
+            staged.put(name, b"1", 0o600).unwrap();
             staged.commits().unwrap(); // as if killed here
             drop(staged);
         }
-        settle(root.path(), |id| Ok(id == "kept")).unwrap();
+        settle(root.path(), |one| Ok(one == id("kept"))).unwrap();
         assert!(root.path().join("kept").exists());
         assert!(!root.path().join("gone").exists());
         assert!(super::super::staged(root.path()).unwrap().is_empty());
@@ -346,7 +383,7 @@ mod tests {
         let path = root.path().join("relayca.toml");
         for (edited, kept, beside) in [(false, "new", None), (true, "edited", Some("new"))] {
             fs::write(&path, "old").unwrap();
-            let mut staged = Staged::begin(root.path(), format!("a{edited}")).unwrap();
+            let mut staged = Staged::begin(root.path(), id(&edited.to_string())).unwrap();
             staged
                 .replace("relayca.toml", b"new", 0o600, b"old")
                 .unwrap();
@@ -363,15 +400,51 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_late_takes_nothing_away_that_a_later_change_put_there() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("old"), "old").unwrap();
+        let mut staged = Staged::begin(root.path(), id("a1")).unwrap();
+        staged.put("new", b"new", 0o600).unwrap();
+        staged.remove("old").unwrap();
+        staged.flush().unwrap();
+        staged.commits().unwrap();
+        // It looks at what it has to do, and is stopped there; somebody else finishes it, and makes the next change.
+        let seen = Change::found(root.path(), staged.id()).unwrap();
+        settle(root.path(), |_| Ok(true)).unwrap();
+        assert!(!root.path().join("old").exists());
+        let mut next = Staged::begin(root.path(), id("a2")).unwrap();
+        next.put("old", b"of the later change", 0o600).unwrap();
+        next.put("new", b"of the later change", 0o600).unwrap();
+        next.flush().unwrap();
+        next.commits().unwrap();
+        next.publish().unwrap();
+        put_in_place(root.path(), &seen).unwrap();
+        for name in ["old", "new"] {
+            let text = fs::read_to_string(root.path().join(name)).unwrap();
+            assert_eq!(text, "of the later change", "{name}");
+        }
+    }
+
+    #[test]
     fn foreign_files_under_staged_are_left_alone() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("staged/with spaces")).unwrap();
-        for name in ["staged/.DS_Store", "staged/file", "staged/with spaces/x"] {
+        for name in [
+            "staged/.DS_Store",
+            "staged/file",
+            "staged/a=b",
+            "staged/with spaces/x",
+        ] {
             fs::write(root.path().join(name), "x").unwrap();
         }
         for committed in [false, true] {
             settle(root.path(), |_| Ok(committed)).unwrap();
-            for name in ["staged/.DS_Store", "staged/file", "staged/with spaces/x"] {
+            for name in [
+                "staged/.DS_Store",
+                "staged/file",
+                "staged/a=b",
+                "staged/with spaces/x",
+            ] {
                 assert!(root.path().join(name).exists(), "{name}");
             }
         }
@@ -380,7 +453,7 @@ mod tests {
     #[test]
     fn many_files_reach_their_places_too() {
         let root = tempfile::tempdir().unwrap();
-        let mut staged = Staged::begin(root.path(), "a1".into()).unwrap();
+        let mut staged = Staged::begin(root.path(), id("a1")).unwrap();
         for number in 0..3 * FLUSH_ALL_FROM {
             staged
                 .put(&format!("bundles/{number}"), b"1", 0o600)
@@ -399,7 +472,7 @@ mod tests {
     fn what_is_put_while_flushing_counts_as_much_and_so_does_a_failure() {
         for files in [1, 3 * FLUSH_ALL_FROM] {
             let root = tempfile::tempdir().unwrap();
-            let mut staged = Staged::begin(root.path(), "a1".into()).unwrap();
+            let mut staged = Staged::begin(root.path(), id("a1")).unwrap();
             for number in 0..files {
                 staged
                     .put(&format!("bundles/{number}"), b"1", 0o600)
@@ -426,9 +499,12 @@ mod tests {
     #[test]
     fn what_would_lead_out_stays_where_it_is() {
         let root = tempfile::tempdir().unwrap();
-        let directory = root.path().join("staged/a1");
+        let directory = root.path().join(STAGED).join(id("a1"));
         fs::create_dir_all(&directory).unwrap();
-        for path in [directory.join(",..,x"), root.path().join("staged/b2=,..,x")] {
+        for path in [
+            directory.join(",..,x"),
+            root.path().join(STAGED).join(id("b2") + "=,..,x"),
+        ] {
             fs::write(&path, b"1").unwrap();
             assert!(settle(root.path(), |_| Ok(true)).is_err());
             assert!(path.exists());
@@ -445,7 +521,7 @@ mod tests {
     #[test]
     fn paths_that_lead_out_or_would_not_come_back_are_refused() {
         let root = tempfile::tempdir().unwrap();
-        let staged = Staged::begin(root.path(), "a1".into()).unwrap();
+        let staged = Staged::begin(root.path(), id("a1")).unwrap();
         for bad in [
             "../x",
             "/x",

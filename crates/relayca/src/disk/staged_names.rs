@@ -28,6 +28,8 @@ pub(super) fn staged_name(relative: &str) -> Result<String, Failure> {
 
 /// Between the ID of a change and the name of a file that waits in `staged` itself. Neither has one.
 const OF: char = '=';
+/// Letters of an ID.
+const ID: usize = 32;
 /// Bytes of a file's name, on every file system that counts.
 const LONGEST_NAME: usize = 255;
 
@@ -40,7 +42,8 @@ pub(super) fn flat_name(id: &str, name: &str) -> Option<String> {
 /// The ID of the change that this entry of `staged` is of, and which file it is; no file for the directory of a change. `None`
 /// for what is not ours.
 pub fn id_of(entry: &str, is_directory: bool) -> Option<(&str, Option<&str>)> {
-    let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_id = |id: &str| id.len() == ID && id.bytes().all(is_hex);
     if is_directory {
         // An interrupt gives it another name before it takes it away.
         return is_id(entry.trim_end_matches(GOING)).then_some((entry, None));
@@ -66,24 +69,27 @@ mod tests {
 
     #[test]
     fn what_lies_in_staged_is_of_a_change_or_not_ours() {
-        let flat = flat_name("a1", ",ca,ca.key.pem").unwrap();
-        assert_eq!(id_of(&flat, false), Some(("a1", Some(",ca,ca.key.pem"))));
-        assert_eq!(id_of("a1", true), Some(("a1", None)));
-        assert_eq!(id_of("a1.going", true), Some(("a1.going", None)));
+        let id = "0123456789abcdef".repeat(2);
+        let flat = flat_name(&id, ",ca,ca.key.pem").unwrap();
+        let parts = Some((id.as_str(), Some(",ca,ca.key.pem")));
+        assert_eq!(id_of(&flat, false), parts);
+        assert_eq!(id_of(&id, true), Some((id.as_str(), None)));
+        let going = format!("{id}.going");
+        assert_eq!(id_of(&going, true), Some((going.as_str(), None)));
         for (entry, is_directory) in [
-            ("a1", false),
+            (id.as_str(), false),
+            (&flat, true),
             (".DS_Store", false),
-            ("notes.txt", false),
+            ("notes=2026.txt", false),
             (".spare", true),
+            ("backup", true),
             ("=x", false),
-            ("a-b=x", false),
-            ("a1=x", true),
             ("", true),
         ] {
             assert_eq!(id_of(entry, is_directory), None, "{entry}");
         }
-        assert!(flat_name(&"a".repeat(32), &"h".repeat(222)).is_some());
-        assert!(flat_name(&"a".repeat(32), &"h".repeat(223)).is_none());
+        assert!(flat_name(&id, &"h".repeat(222)).is_some());
+        assert!(flat_name(&id, &"h".repeat(223)).is_none());
     }
 
     #[test]

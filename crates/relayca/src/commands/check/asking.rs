@@ -2,6 +2,8 @@
 //!
 //! In: the authority, ssh. Out: findings on hosts that lag, do not run, or cannot be reached. Nothing is changed on any.
 
+use relayca_inventory::Records;
+
 use crate::checking::{Finding, Look};
 use crate::cli::SshOptions;
 use crate::deploying::carrying::{self, Way};
@@ -52,9 +54,13 @@ pub fn ask(
             )
         })
         .collect();
-    for (target, looked) in targets.iter().zip(carrying::look_at(&way, &targets)?) {
+    let all = carrying::look_at(&way, &targets)?;
+    // Somebody else may have issued and deployed meanwhile: then a later list is as it should be.
+    let progress = home.inventory_read_only()?.progress()?;
+    for (target, looked) in targets.iter().zip(all) {
         let host = target.host.as_str();
         let deploy = format!("{} deploy {host}", look.relayca);
+        let list = looked.answer.as_ref().ok().and_then(|answer| answer.list);
         match looked.answer {
             Err(why) => found.push(Finding::warning(
                 "host-unreached",
@@ -75,6 +81,7 @@ pub fn ask(
                 .lags
                 .into_iter()
                 .filter(|lag| lag.id != "postfix")
+                .filter(|lag| lag.id != "later" || list > Some(progress))
                 .map(|lag| match lag.id {
                     // To bring it would let in again who was revoked since.
                     "later" => Finding::critical(
