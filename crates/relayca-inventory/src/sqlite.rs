@@ -204,8 +204,9 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, InventoryError>
 
 /// Sets what concerns writing.
 fn settle(connection: &Connection, path: &Path) -> Result<(), InventoryError> {
-    // EXTRA also syncs the directory: without that a power cut may undo what became of the journal, and with it a commit
-    // that was already reported. After a large change the journal gives its room back.
+    // EXTRA is FULL, and syncs the directory where a journal is taken away, as a SQLite that is built otherwise than here may do:
+    // else a power cut may bring it back, and undo a commit that was already reported. After a large change the journal gives its
+    // room back.
     connection
         .execute_batch("PRAGMA synchronous = EXTRA; PRAGMA journal_size_limit = 1048576;")
         .map_err(|error| fault(&error, path))?;

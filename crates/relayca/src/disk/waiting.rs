@@ -18,20 +18,16 @@ pub(super) const STAGED: &str = "staged";
 /// What waits under one ID.
 #[derive(Debug, Default)]
 pub(super) struct Change {
-    /// Its files by name, as [`staged_name`] gives it.
+    /// Its files, by the name that `staged_name` gives them.
     pub(super) files: BTreeMap<String, PathBuf>,
     /// `staged/ID`, where it is there.
     pub(super) directory: Option<PathBuf>,
 }
 
 impl Change {
+    /// Looks for what is left of it; nothing is, where another process finished it.
     pub(super) fn found(root: &Path, id: &str) -> Result<Self, Failure> {
         Ok(changes(root)?.remove(id).unwrap_or_default())
-    }
-
-    /// Takes all of it away.
-    fn remove(&self) -> Result<(), Failure> {
-        remove_files(self)
     }
 }
 
@@ -45,7 +41,7 @@ pub fn settle(
         if committed(&id)? {
             put_in_place(root, &change)?;
         } else {
-            change.remove()?;
+            remove_files(&change)?;
         }
     }
     Ok(())
