@@ -123,17 +123,18 @@ fn what_is_cut_altered_or_foreign_is_told_apart() {
             "{cut}: {error}"
         );
     }
-    for at in [30, 100, 180, 250, 70_000, end - 1] {
+    // The whole header, wherever age's random stanza lets it end. Where its end is no longer seen, it is too large.
+    for at in (0..500).chain([70_000, end - 1]) {
         let mut altered = file.clone();
         altered[at] ^= 1;
         let error = opened(&altered, &with).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                OpenError::Damaged | OpenError::WrongKey | OpenError::UnknownVersion
-            ),
-            "{at}: {error}"
-        );
+        let told = match error {
+            OpenError::Damaged | OpenError::WrongKey | OpenError::UnknownVersion => true,
+            OpenError::NotAge => at < 22,
+            OpenError::HeaderTooLarge => at < 500,
+            _ => false,
+        };
+        assert!(told, "{at}: {error}");
     }
     let mut longer = file.clone();
     longer.extend([0; 100]);
