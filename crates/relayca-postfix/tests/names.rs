@@ -94,7 +94,7 @@ fn mail_waits_while_the_name_is_gone_and_a_real_refusal_still_bounces() {
                 .run("postconf", &["-PX", "relayca/unix/relayhost"])
                 .unwrap();
             assert!(said.ok(), "{}", said.stderr);
-            pair.mail_host.run("postfix", &["reload"]).unwrap();
+            pair.mail_host.reload().unwrap();
             pair.mail_host
                 .send("info@example.org", "lost@example.net", "hello")
                 .unwrap();

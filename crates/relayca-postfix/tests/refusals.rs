@@ -86,7 +86,7 @@ fn only_a_listed_certificate_that_is_valid_today_relays() {
                 .run("postconf", &["-P", &format!("relayca/unix/{name}={value}")])
                 .unwrap();
         }
-        pair.mail_host.run("postfix", &["reload"]).unwrap();
+        pair.mail_host.reload().unwrap();
     };
     without("");
     let said = pair.is_refused("nobody@example.net");
@@ -141,8 +141,8 @@ fn a_relay_with_the_wrong_name_or_ca_gets_nothing() {
         ),
     ] {
         certificate.install(&pair.relay.config(), RELAY).unwrap();
-        pair.relay.run("postfix", &["reload"]).unwrap();
-        pair.mail_host.run("postfix", &["reload"]).unwrap();
+        pair.relay.reload().unwrap();
+        pair.mail_host.reload().unwrap();
         let said = pair.is_refused(&format!("{name}@example.net"));
         assert!(
             said.contains("Server certificate not verified") || said.contains("Cannot start TLS"),
@@ -162,8 +162,8 @@ fn a_relay_with_the_wrong_name_or_ca_gets_nothing() {
             )
             .unwrap();
     }
-    pair.relay.run("postfix", &["reload"]).unwrap();
-    pair.mail_host.run("postfix", &["reload"]).unwrap();
+    pair.relay.reload().unwrap();
+    pair.mail_host.reload().unwrap();
     let said = pair.is_refused("plain@example.net");
     assert!(
         said.contains("TLS is required, but was not offered"),
@@ -199,7 +199,7 @@ fn without(instance: &Instance, service: &str, names: &[&str]) {
             .unwrap();
         assert!(said.ok(), "{}", said.stderr);
     }
-    assert!(instance.run("postfix", &["reload"]).unwrap().ok());
+    instance.reload().unwrap();
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_relay_with_a_certificate_of_a_ca_that_the_mail_host_trusts_elsewhere_gets_n
             .issue(RELAY, Usage::Server)
             .unwrap();
         evil.install(&pair.relay.config(), RELAY).unwrap();
-        pair.relay.run("postfix", &["reload"]).unwrap();
+        pair.relay.reload().unwrap();
         let said = pair.is_refused("evil@example.net");
         assert!(
             said.contains("Server certificate not verified"),

@@ -33,7 +33,7 @@ impl Story {
         };
         // So that fingerprints are logged.
         story.relay("smtpd_tls_loglevel", "2");
-        assert!(story.pair.relay.run("postfix", &["reload"]).unwrap().ok());
+        story.pair.relay.reload().unwrap();
         story.pair.relays("first@example.net").unwrap();
         for instance in [&story.pair.relay, &story.pair.mail_host] {
             copy(&instance.config(), &instance.directory().join("kept"));
@@ -79,7 +79,7 @@ impl Story {
     /// Reloads both, sends a message, waits for its fate, explains what was logged of it on the relay and on the mail host, and mends.
     fn tried(&mut self) -> [Explained; 2] {
         for instance in [&self.pair.relay, &self.pair.mail_host] {
-            let _ = instance.run("postfix", &["reload"]).unwrap();
+            let _ = instance.reload();
         }
         self.sent += 1;
         let to = format!("someone{}@example.net", self.sent);

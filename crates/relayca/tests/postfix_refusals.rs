@@ -44,7 +44,7 @@ fn show(instance: &xtask::lab::Instance, host: &str, shown: &Shown) {
     let place = instance.config().join("relayca");
     fs::copy(&shown.key, place.join(format!("{host}.key.pem"))).unwrap();
     fs::copy(&shown.certificate, place.join(format!("{host}.crt.pem"))).unwrap();
-    assert!(instance.run("postfix", &["reload"]).unwrap().ok());
+    instance.reload().unwrap();
 }
 
 /// Lists a certificate's key beside those that are listed already.
@@ -190,7 +190,7 @@ fn whoever_is_not_both_certified_and_listed_is_refused_for_now_and_nothing_is_lo
                 .ok()
         );
     }
-    assert!(pair.mail_host.run("postfix", &["reload"]).unwrap().ok());
+    pair.mail_host.reload().unwrap();
     is_deferred(&pair, "without a certificate", "421");
 
     // Nothing was lost: with the right certificate again all of it arrives, once.

@@ -341,7 +341,7 @@ fn a_relay_that_is_not_as_it_should_be_is_told_step_by_step() {
     let set = |setting: &str| {
         let label = format!("{}/inet/{setting}", pair.port.number());
         assert!(pair.relay.run("postconf", &["-P", &label]).unwrap().ok());
-        assert!(pair.relay.run("postfix", &["reload"]).unwrap().ok());
+        pair.relay.reload().unwrap();
     };
     // No TLS at all.
     set("smtpd_tls_security_level=none");
@@ -381,7 +381,7 @@ fn a_busy_relay_is_not_taken_for_a_closed_one() {
         let label = format!("{}/inet/{setting}", pair.port.number());
         assert!(pair.relay.run("postconf", &["-P", &label]).unwrap().ok());
     }
-    assert!(pair.relay.run("postfix", &["reload"]).unwrap().ok());
+    pair.relay.reload().unwrap();
     let (code, report) = probed(&pair.admin, &["--matrix", &place]);
     assert_eq!(code, 3, "{report:#}");
     let rows = report["rows"].as_array().unwrap();

@@ -11,6 +11,9 @@ use tempfile::TempDir;
 use super::tree::{Pasted, Tree, feed};
 use super::{Port, wait_for};
 
+/// How long a process may go on after a reload: until its client has gone.
+const SETTLES: Duration = Duration::from_secs(20);
+
 /// An instance of Postfix. It is stopped, and its directory removed, when it is dropped.
 #[derive(Debug)]
 pub struct Instance {
@@ -101,6 +104,59 @@ impl Instance {
         wait_for("Postfix to listen", Duration::from_secs(20), answers).with_context(|| self.log())
     }
 
+    /// `postfix reload`, and waits for it to hold: see [`Self::settled`].
+    ///
+    /// # Errors
+    /// With what it said, and where processes of before do not end.
+    pub fn reload(&self) -> Result<()> {
+        let said = self.settled(|| self.run("postfix", &["reload"]))?;
+        ensure!(
+            said.ok(),
+            "postfix reload: {}{}\n{}",
+            said.stdout,
+            said.stderr,
+            self.log()
+        );
+        Ok(())
+    }
+
+    /// Does something. Where it told Postfix to reload, waits until those that it had started before have ended: a reload
+    /// only asks them to, and one that has not noticed yet serves one more client as it was told before.
+    fn settled(&self, done: impl FnOnce() -> Result<Pasted>) -> Result<Pasted> {
+        let told = || self.log().matches("refreshing the Postfix mail").count();
+        let (before, told_before) = (self.children(), told());
+        let said = done()?;
+        if told() > told_before {
+            wait_for("what ran before a reload to end", SETTLES, || {
+                self.children().iter().all(|child| !before.contains(child))
+            })
+            .with_context(|| format!("{before:?} {:?}\n{}", self.children(), self.log()))?;
+        }
+        Ok(said)
+    }
+
+    /// The processes that the master has started: id, time of start, and program. Without the one that writes the log, which stays.
+    fn children(&self) -> Vec<(u32, String, String)> {
+        let Some(master) = self.master() else {
+            return Vec::new();
+        };
+        let Ok(all) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        all.filter_map(|entry| {
+            let id = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+            let (name, rest) = stat.rsplit_once(") ")?;
+            // proc_pid_stat(5): the state, the parent, and as the 22nd the time of start.
+            let fields: Vec<&str> = rest.split(' ').collect();
+            let (_, name) = name.split_once('(')?;
+            let ours = *fields.get(1)? == master.to_string();
+            let lives = *fields.first()? != "Z" && name != "postlogd";
+            (ours && lives).then(|| Some((id, (*fields.get(19)?).to_owned(), name.to_owned())))?
+        })
+        .collect()
+    }
+
     /// The process id of the master, if it runs.
     #[must_use]
     pub fn master(&self) -> Option<u32> {
@@ -186,12 +242,12 @@ impl Instance {
         Ok(())
     }
 
-    /// Gives a script to `sh` on this instance's system, as a paste does.
+    /// Gives a script to `sh` on this instance's system, as a paste does. A reload in it holds afterwards.
     ///
     /// # Errors
     /// Where `sh` cannot be started.
     pub fn paste(&self, script: &str) -> Result<Pasted> {
-        feed(self.command("sh"), script)
+        self.settled(|| feed(self.command("sh"), script))
     }
 
     /// Likewise with another shell, for example `["busybox", "ash"]`.
@@ -202,7 +258,7 @@ impl Instance {
         let (program, arguments) = shell.split_first().context("no shell")?;
         let mut command = self.command(program);
         command.args(arguments);
-        feed(command, script)
+        self.settled(|| feed(command, script))
     }
 }
 

@@ -147,7 +147,7 @@ impl Lab {
     pub fn reload(&self) {
         for (instance, _) in self.both() {
             // What is fatally wrong is said in the log.
-            let _ = instance.run("postfix", &["reload"]).unwrap();
+            let _ = instance.reload();
         }
     }
 

@@ -205,8 +205,7 @@ impl Pair {
         certificate
             .install(&self.mail_host.config(), MAIL_HOST)
             .unwrap();
-        let said = self.mail_host.run("postfix", &["reload"]).unwrap();
-        assert!(said.ok(), "{}", said.stderr);
+        self.mail_host.reload().unwrap();
     }
 
     /// Sends, and waits until the mail host has tried and failed; gives its log lines about it.
