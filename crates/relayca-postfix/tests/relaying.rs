@@ -3,23 +3,19 @@
 
 mod pair;
 
-use pair::{Pair, RELAY, Wish, backdate, config_files, paste};
+use pair::{Pair, RELAY, SOON, Wish, backdate, config_files, paste};
 use relayca_postfix::{NextHop, RelayStyle, Style, mail_host_snippet};
 use xtask::lab::Port;
 
 fn flows_and_pastes_twice(wish: Wish) -> Pair {
     let pair = Pair::new(wish);
     pair.relays("someone@example.net");
-    let log = pair.mail_host.log();
-    assert!(
-        log.contains("Verified TLS connection established to"),
-        "{log}"
-    );
-    let log = pair.relay.log();
-    assert!(
-        log.contains("Trusted TLS connection established from"),
-        "{log}"
-    );
+    pair.mail_host
+        .wait_for_log("Verified TLS connection established to", SOON)
+        .unwrap();
+    pair.relay
+        .wait_for_log("Trusted TLS connection established from", SOON)
+        .unwrap();
 
     let before = (config_files(&pair.relay), config_files(&pair.mail_host));
     paste(&pair.relay, &pair.relay_script());
@@ -128,14 +124,16 @@ fn the_next_of_several_relays_takes_over_each_under_its_own_name() {
         let to = format!("{style}@example.net");
         pair.relays(&to);
     }
+    pair.mail_host
+        .wait_for_log(
+            "Verified TLS connection established to relay.example.org",
+            SOON,
+        )
+        .unwrap();
     let log = pair.mail_host.log();
     assert!(
         log.contains("Untrusted TLS connection established to relay2.example.org")
             || log.contains("Trusted TLS connection established to relay2.example.org"),
-        "{log}"
-    );
-    assert!(
-        log.contains("Verified TLS connection established to relay.example.org"),
         "{log}"
     );
     assert!(

@@ -11,7 +11,7 @@
 
 mod pair;
 
-use pair::{MAIL_HOST, Pair, Wish, config_files, paste};
+use pair::{MAIL_HOST, Pair, SOON, Wish, config_files, paste};
 use relayca_postfix::{RelayStyle, SenderBinding, Style};
 use xtask::lab::Tree;
 use xtask::lab::openssl::Usage;
@@ -50,11 +50,9 @@ fn holds(wish: Wish) {
         }
     }
     pair.relays("someone@example.net");
-    let log = pair.mail_host.log();
-    assert!(
-        log.contains("Verified TLS connection established to"),
-        "{what}: {log}"
-    );
+    pair.mail_host
+        .wait_for_log("Verified TLS connection established to", SOON)
+        .unwrap();
     let before = (config_files(&pair.relay), config_files(&pair.mail_host));
     paste(&pair.relay, &pair.relay_script());
     paste(&pair.mail_host, &pair.mail_host_script());

@@ -19,16 +19,15 @@ fn init_issue_paste_and_a_message_reaches_the_internet_over_verified_tls() {
     assert_eq!(message.from, "info@example.org");
     assert_eq!(message.to, ["someone@example.net"]);
     assert!(message.text.contains("through the relay"));
-    let log = pair.mail_host.log();
-    assert!(
-        log.contains(&format!("Verified TLS connection established to {RELAY}")),
-        "{log}"
-    );
-    let log = pair.relay.log();
-    assert!(
-        log.contains("Trusted TLS connection established from"),
-        "{log}"
-    );
+    pair.mail_host
+        .wait_for_log(
+            &format!("Verified TLS connection established to {RELAY}"),
+            SOON,
+        )
+        .unwrap();
+    pair.relay
+        .wait_for_log("Trusted TLS connection established from", SOON)
+        .unwrap();
 
     // The key lies where its host needs it and is for root alone.
     use std::os::unix::fs::MetadataExt;
@@ -144,11 +143,9 @@ fn a_relay_known_by_its_address_alone_is_verified_by_the_name_made_for_it() {
     internet
         .wait_for(1, SOON)
         .unwrap_or_else(|error| panic!("{error}\n{}", mail_host.log()));
-    let log = mail_host.log();
-    assert!(
-        log.contains("Verified TLS connection established to 127.0.0.1"),
-        "{log}"
-    );
+    mail_host
+        .wait_for_log("Verified TLS connection established to 127.0.0.1", SOON)
+        .unwrap();
 }
 
 #[test]

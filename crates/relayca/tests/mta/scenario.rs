@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use xtask::lab::{Instance, Machine, Port, Setup, Sink};
+use xtask::lab::{Instance, Machine, Port, Setup, Sink, wait_for};
 use xtask::main_job::{Admin, MAIL_HOST, RELAY, SOON};
 use xtask::pasting::{self, Place};
 
@@ -233,6 +233,13 @@ impl Scenario {
     /// The relay's log.
     pub fn relay_log(&self) -> String {
         self.place(RELAY).unwrap().log()
+    }
+
+    /// Waits until these words are in it.
+    #[track_caller]
+    pub fn relay_logs(&self, words: &str) {
+        wait_for(words, SOON, || self.relay_log().contains(words))
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.relay_log()));
     }
 
     /// `relayca snippet HOST`, pasted there once more.
