@@ -13,7 +13,8 @@ use crate::locked::{LockedFile, LockedSsh};
 use crate::native::NativeIdentity;
 use crate::prompt::{Asked, Prompt, printable};
 use crate::recipient::Recipient;
-use crate::seal::{self, OpenError};
+use crate::seal::{self};
+use crate::seal_error::OpenError;
 use crate::ssh_wire;
 
 /// An identity file with more than this is some other file.

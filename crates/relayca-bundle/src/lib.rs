@@ -15,6 +15,7 @@ mod payload;
 mod prompt;
 mod recipient;
 mod seal;
+mod seal_error;
 mod ssh_wire;
 mod stream;
 mod stretch;
@@ -33,8 +34,9 @@ pub use prompt::{NoPrompt, Prompt, no_prompt};
 pub use recipient::{Recipient, RecipientError, parse_recipients_file};
 pub use seal::{
     ADMIN_WORK_FACTOR, GENERATED_WORK_FACTOR, MAX_RECIPIENTS, MAX_SEALED_BYTES, MAX_WORK_FACTOR,
-    OpenError, OpenWith, SealError, SealTo, open, seal, sealed_with_passphrase,
+    OpenWith, SealTo, open, seal, sealed_with_passphrase,
 };
+pub use seal_error::{OpenError, SealError};
 pub use stream::{OpenedReader, SealedReader, SealingWriter, seal_to_writer};
 pub use tree::{
     MAX_TREE_BYTES, MAX_TREE_ENTRIES, Manifest, Member, TreeFile, TreeWriter, read_tree,

@@ -15,7 +15,8 @@ use crate::identity::{Identities, IdentityError, parse_lines};
 use crate::passphrase::Passphrase;
 use crate::prompt::Prompt;
 use crate::recipient::Recipient;
-use crate::seal::{self, OpenError, OpenWith};
+use crate::seal::{self, OpenWith};
+use crate::seal_error::OpenError;
 
 /// An SSH private key with a passphrase. Its public half is readable without.
 pub(crate) struct LockedSsh {

@@ -20,7 +20,7 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 use zeroize::Zeroizing;
 
 use crate::recipient::Recipient;
-use crate::seal::SealError;
+use crate::seal_error::SealError;
 
 const TAG: &str = "X25519";
 const LABEL: &[u8] = b"age-encryption.org/v1/X25519";

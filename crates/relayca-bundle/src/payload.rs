@@ -13,7 +13,7 @@ use age_core::secrecy::ExposeSecret;
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use crate::seal::OpenError;
+use crate::seal_error::OpenError;
 
 /// Bytes of the random nonce before the chunks.
 pub(crate) const PAYLOAD_NONCE_BYTES: usize = 16;

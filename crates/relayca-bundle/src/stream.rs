@@ -11,9 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use age::stream::{StreamReader, StreamWriter};
 
 use crate::identity::Attempt;
-use crate::seal::{
-    self, MAGIC, MAX_HEADER_BYTES, MAX_WORK_FACTOR, OpenError, OpenWith, SealError, SealTo,
-};
+use crate::seal::{self, MAGIC, MAX_HEADER_BYTES, MAX_WORK_FACTOR, OpenWith, SealTo};
+use crate::seal_error::{OpenError, SealError};
 use crate::stretch::Unwrap;
 
 /// Bytes read at once.

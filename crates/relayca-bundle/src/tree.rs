@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checksums::CHECKSUMS_NAME;
 use crate::prompt::printable;
-use crate::seal::OpenError;
+use crate::seal_error::OpenError;
 use crate::tree_error::TreeError;
 
 /// More files and directories than any tree has.

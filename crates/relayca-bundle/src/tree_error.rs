@@ -5,7 +5,7 @@
 use std::io;
 
 use crate::checksums::CHECKSUMS_NAME;
-use crate::seal::OpenError;
+use crate::seal_error::OpenError;
 use crate::tree::MAX_TREE_ENTRIES;
 
 /// Why a tree cannot be written, or is not read.
