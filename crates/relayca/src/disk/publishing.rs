@@ -50,45 +50,59 @@ pub(super) fn put_in_place(root: &Path, change: &Change) -> Result<(), Failure> 
             touched.insert(parent.to_owned());
         }
         match fs::rename(from, &target) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Failure::io("put in place", &target, &error));
-            }
-            _ => {}
+            // Moved already; what still waits could not go where it belongs: a link that leads nowhere, say.
+            Err(error)
+                if is_gone(&error) && from.symlink_metadata().is_err_and(|e| is_gone(&e)) => {}
+            Err(error) => return Err(Failure::io("put in place", &target, &error)),
+            Ok(()) => {}
         }
     }
     for directory in &touched {
         sync_what_is_left(directory)?;
     }
-    // What is left are the copies of what was replaced, and what was taken away.
-    let is_left = |name: &str| name.ends_with(WAS) || name.ends_with(GOES);
-    remove_some(change, is_left)
+    // What is left are the copies of what was replaced, and what was taken away. One by one: nothing that waits goes unseen.
+    for (name, path) in &change.files {
+        if name.ends_with(WAS) || name.ends_with(GOES) {
+            removed(path, fs::remove_file(path))?;
+        }
+    }
+    match &change.directory {
+        Some(directory) => removed(directory, fs::remove_dir(directory)),
+        None => Ok(()),
+    }
 }
 
 /// Takes away all files of a change.
 pub(super) fn remove_files(change: &Change) -> Result<(), Failure> {
-    remove_some(change, |_| true)
-}
-
-fn remove_some(change: &Change, which: impl Fn(&str) -> bool) -> Result<(), Failure> {
-    let gone = |path: &Path, done: io::Result<()>| match done {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure::io("remove", path, &error))
-        }
-        _ => Ok(()),
-    };
-    let apart = |path: &Path| {
-        let directory = change.directory.as_deref();
-        directory.is_some_and(|directory| path.starts_with(directory))
-    };
-    for (_, path) in change.files.iter().filter(|(name, _)| which(name)) {
-        if !apart(path) {
-            gone(path, fs::remove_file(path))?;
+    let directory = change.directory.as_deref();
+    for path in change.files.values() {
+        if !directory.is_some_and(|directory| path.starts_with(directory)) {
+            removed(path, fs::remove_file(path))?;
         }
     }
-    match &change.directory {
-        Some(directory) => gone(directory, fs::remove_dir_all(directory)),
+    match directory {
+        Some(directory) => removed(directory, fs::remove_dir_all(directory)),
         None => Ok(()),
     }
+}
+
+/// That it is gone already is fine.
+fn removed(path: &Path, done: io::Result<()>) -> Result<(), Failure> {
+    match done {
+        Err(error) if !is_gone(&error) => Err(Failure::io("remove", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+/// Whether it lies in a directory that is a link to what is not there now.
+fn leads_nowhere(target: &Path) -> bool {
+    target.parent().is_some_and(|parent| {
+        parent.is_symlink() && fs::metadata(parent).is_err_and(|error| is_gone(&error))
+    })
 }
 
 /// Brings a directory to the disk; that it went, with its last file and by another process, is its parent's to tell.
@@ -109,7 +123,7 @@ fn remove(
 ) -> Result<(), Failure> {
     let target = root.join(relative);
     match fs::rename(&target, note) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if is_gone(&error) && !leads_nowhere(&target) => return Ok(()),
         Err(error) => return Err(Failure::io("remove", &target, &error)),
         Ok(()) => {}
     }
@@ -145,6 +159,44 @@ mod tests {
         sync_what_is_left(&root.path().join("gone")).unwrap();
         sync_what_is_left(root.path()).unwrap();
         assert!(sync_what_is_left(&root.path().join("gone/further")).is_err());
+    }
+
+    #[test]
+    fn what_cannot_go_where_a_link_leads_nowhere_waits_and_is_not_lost() {
+        use super::super::Staged;
+        let id = "0123456789abcdef0123456789abcdef";
+        let root = tempfile::tempdir().unwrap();
+        let vault = root.path().join("vault");
+        fs::create_dir(&vault).unwrap();
+        std::os::unix::fs::symlink(&vault, root.path().join("bundles")).unwrap();
+        fs::write(vault.join("old"), "old").unwrap();
+        fs::rename(&vault, root.path().join("away")).unwrap();
+        let mut staged = Staged::begin(root.path(), id.to_owned()).unwrap();
+        for number in 0..40 {
+            staged
+                .put(&format!("bundles/{number}"), b"1", 0o600)
+                .unwrap();
+        }
+        staged.remove("bundles/old").unwrap();
+        staged.flush().unwrap();
+        staged.commits().unwrap();
+        assert!(staged.publish().is_err());
+        let settle = || super::super::settle(root.path(), |_| Ok(true));
+        assert!(settle().is_err());
+        fs::rename(root.path().join("away"), &vault).unwrap();
+        settle().unwrap();
+        assert_eq!(fs::read_dir(&vault).unwrap().count(), 40);
+        assert!(super::super::staged(root.path()).unwrap().is_empty());
+        // Likewise what is only to be taken away.
+        let mut staged = Staged::begin(root.path(), id.to_owned()).unwrap();
+        staged.remove("bundles/1").unwrap();
+        staged.flush().unwrap();
+        staged.commits().unwrap();
+        fs::rename(&vault, root.path().join("away")).unwrap();
+        assert!(staged.publish().is_err());
+        fs::rename(root.path().join("away"), &vault).unwrap();
+        settle().unwrap();
+        assert!(!vault.join("1").exists());
     }
 
     #[test]
