@@ -8,15 +8,16 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::fs::{Metadata, OpenOptions, Permissions};
+use std::fs::{OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
+use rustix::fs::OFlags;
 
 use crate::change::SqliteChange;
 use crate::error::fault;
@@ -228,21 +229,27 @@ fn settle(connection: &Connection, path: &Path) -> Result<(), InventoryError> {
 /// Lets those read the journal who may read the inventory: who cannot see that its head is blank takes it for one to be rolled
 /// back. What cannot be done is left: the owner comes by some time.
 fn share_journal(path: &Path) {
-    let journal = journal_of(path);
-    let found = |path: &Path| {
-        std::fs::symlink_metadata(path)
-            .ok()
-            .filter(Metadata::is_file)
+    // Opened once, and not by way of a link: root must change nothing that somebody else puts there meanwhile.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    let (Ok(inventory), Ok(journal)) = (std::fs::metadata(path), options.open(journal_of(path)))
+    else {
+        return;
     };
-    let (Ok(inventory), Some(before)) = (std::fs::metadata(path), found(&journal)) else {
+    let found = || {
+        let found = journal.metadata().ok()?;
+        (found.is_file() && found.nlink() == 1).then_some(found)
+    };
+    let Some(before) = found() else {
         return;
     };
     if (before.uid(), before.gid()) != (inventory.uid(), inventory.gid()) {
         // The owner's again, where root made it; else at least the group's, where that may be.
         let (uid, gid) = (Some(inventory.uid()), Some(inventory.gid()));
-        let _ = lchown(&journal, uid, gid).or_else(|_| lchown(&journal, None, gid));
+        let _ = fchown(&journal, uid, gid).or_else(|_| fchown(&journal, None, gid));
     }
-    let Some(now) = found(&journal) else {
+    let Some(now) = found() else {
         return;
     };
     let of_group = if now.gid() == inventory.gid() {
@@ -252,7 +259,7 @@ fn share_journal(path: &Path) {
     };
     let mode = inventory.mode() & (0o404 | of_group) | 0o600;
     if now.mode() & 0o7777 != mode {
-        let _ = std::fs::set_permissions(&journal, Permissions::from_mode(mode));
+        let _ = journal.set_permissions(Permissions::from_mode(mode));
     }
 }
 
