@@ -4,7 +4,6 @@
 
 use clap::Args;
 
-/// `relayca deploy`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 It runs the system's ssh, with your configuration, agent and known_hosts, as root@HOST or as relayca.toml says (`ssh`, `sudo`, \
@@ -54,7 +53,7 @@ pub struct Deploy {
     pub reach: SshOptions,
 }
 
-/// How hosts are reached.
+// How hosts are reached.
 #[derive(Debug, Args)]
 pub struct SshOptions {
     /// How many hosts at once

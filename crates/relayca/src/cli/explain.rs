@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// `relayca explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads what syslog, rsyslog, Postfix's own maillog_file and journalctl (-o short, short-iso, short-precise, cat, json)

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// `relayca install`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Run it as root on the host; no authority is needed. The bundle is opened by the host's SSH key (/etc/ssh/ssh_host_ed25519_key, \
@@ -47,7 +46,6 @@ pub struct Install {
     pub config_directory: Option<String>,
 }
 
-/// `relayca uninstall`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Settings that still have our value get the old one back, or go; files of ours go. What somebody changed since is named and stays.

@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 
 use super::deploy::SshOptions;
 
-/// `relayca renew`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 To renew is to certify the same key for longer: the relay's map does not change, and no secret is sent. To rekey
@@ -49,7 +48,6 @@ pub struct Renew {
     pub days: Option<u32>,
 }
 
-/// `relayca retire`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Of a host all but the newest live certificate are retired; by serial, that one. A retired certificate stays in the
@@ -68,7 +66,6 @@ pub struct Retire {
     pub due: bool,
 }
 
-/// `relayca revoke`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A host with several live certificates is never guessed about: they are listed, and named by serial, or all by
@@ -92,7 +89,6 @@ pub struct Revoke {
     pub all: bool,
 }
 
-/// `relayca crl`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Postfix reads no CRL: there the map decides, and `revoke` prints it. This is for Exim (tls_crl) and others. While an
@@ -114,7 +110,6 @@ pub struct Crl {
     pub der: bool,
 }
 
-/// `relayca rollover`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 prepare makes the new CA and prints how every host learns to trust both. activate lets the new CA sign: renew every
@@ -158,7 +153,6 @@ pub enum RolloverStep {
     Retire,
 }
 
-/// `relayca request`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Needs no authority. The key stays here; only the request goes to the admin.
@@ -177,7 +171,6 @@ pub struct Request {
     pub key: String,
 }
 
-/// `relayca passwd`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 With no option: lists who opens the authority. Everything that was sealed to the admins is opened and sealed anew to the
@@ -207,7 +200,6 @@ pub struct Passwd {
     pub rotate: bool,
 }
 
-/// `relayca check`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 all is well, 3 warnings, 4 critical: mail stops or soon will, 1 it could not look, 2 usage.
@@ -252,7 +244,6 @@ pub struct Check {
     pub systemd: bool,
 }
 
-/// `relayca import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 DIR is only read. The CA is kept as it is, so that certificates it signed go on; its key is encrypted anew.
@@ -289,7 +280,6 @@ pub struct Import {
     pub config_directory: String,
 }
 
-/// `relayca backup`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The file is sealed to those who open the authority, or to the recipients given. age and tar open it.
@@ -305,7 +295,6 @@ pub struct Backup {
     pub recipient: Vec<String>,
 }
 
-/// `relayca restore`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Nothing that exists is ever overwritten: the place must be empty. Run `relayca check` after it.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// `relayca lint`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Nothing is changed: --fix prints commands for a root shell and runs none. Run it as root to have keys judged; as an

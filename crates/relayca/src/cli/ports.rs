@@ -4,7 +4,6 @@
 
 use clap::Args;
 
-/// `relayca ports`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without --firewall: a table of what the host's firewall, and its provider's, must let in and out.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// `relayca probe`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Looks at a relay step by step: address, greeting, EHLO, STARTTLS, TLS, the certificate against the domain's CA; with the

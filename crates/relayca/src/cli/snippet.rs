@@ -4,7 +4,6 @@
 
 use clap::Args;
 
-/// `relayca snippet`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What is printed is one block for a root shell on that host. Pasting it twice changes nothing.
