@@ -127,7 +127,7 @@ pub struct Rollover {
     pub step: Option<RolloverStep>,
 }
 
-/// The steps of a rollover.
+// The steps of a rollover.
 #[derive(Debug, Subcommand)]
 pub enum RolloverStep {
     /// Make the new CA beside the old one
