@@ -38,23 +38,7 @@ fn lines_gone(before: &str, after: &str) -> Vec<String> {
 #[test]
 fn pasted_blocks_are_recognised_and_nothing_is_doubled() {
     let hosts = Hosts::new();
-    // As INSTALL.txt says: unpacked by tar, then the block.
-    for host in [RELAY, MAIL_HOST] {
-        let instance = hosts.instance(host);
-        let script = format!(
-            "set -e\nmkdir -p -m 700 {0}/relayca\nage -d -i {1}/host_key {2} | tar -xf - -C {0}/relayca\ncd {0}/relayca\nsh {host}.snippet.sh\n",
-            instance.config_inside(),
-            instance.directory().display(),
-            hosts.sealed(host).display(),
-        );
-        done(&instance.paste(&script).unwrap());
-    }
-    done(
-        &hosts
-            .relay
-            .paste(&hosts.admin.done(&["map", "--format", "paste"]).unwrap())
-            .unwrap(),
-    );
+    hosts.paste_both();
     hosts.mail_flows();
     for host in [RELAY, MAIL_HOST] {
         let instance = hosts.instance(host);

@@ -184,7 +184,15 @@ fn print(
         None if place.root.is_some() => run.printer.note("nothing was checked or reloaded there"),
         None => {}
     }
-    if host.role == Role::MailHost.to_string() && !planned.settings.is_empty() {
+    let is_mail_host = host.role == Role::MailHost.to_string();
+    if planned.goes_on {
+        // A block that was pasted before `install` holds again.
+        run.printer.warning(if is_mail_host {
+            "main.cf or master.cf still has relayca's settings from before: mail goes on through the relay"
+        } else {
+            "master.cf still has relayca's service from before: who is listed goes on relaying"
+        });
+    } else if is_mail_host && !planned.settings.is_empty() {
         run.printer
             .note("mail leaves as main.cf says now, and no longer through the relay");
     }

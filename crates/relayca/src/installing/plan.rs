@@ -3,6 +3,7 @@
 //! In: the bundle, the place, the record. Out: [`Planned`]. It refuses to change anything.
 
 use relayca_ca::Role;
+use relayca_postfix::SUBDIRECTORY;
 use relayca_postfix::config::{Config, Version};
 use zeroize::Zeroizing;
 
@@ -201,6 +202,7 @@ impl Planned {
             settings.push((KNOWN_LATER.0.to_owned(), KNOWN_LATER.1.to_owned()));
         }
         let config = Config::parse(&main.content, Some(&master.content), version);
+        refuse_pasted(place, bundle, &config)?;
         let Outcome {
             edits,
             main: main_record,
@@ -327,6 +329,38 @@ fn refuse_second(bundle: &Bundle, others: &[&Installation]) -> Result<(), Failur
             "if that is another machine, install it there; if this one has a new name: relayca uninstall {} --apply",
             other.host
         ))),
+    }
+}
+
+/// Likewise where the other one's settings were pasted, or came by `deploy`, of which there is no record.
+fn refuse_pasted(place: &Place, bundle: &Bundle, config: &Config) -> Result<(), Failure> {
+    let files = format!("{}/{SUBDIRECTORY}/", place.inside);
+    let host = |path: &str| {
+        let name = path.strip_prefix(&files)?.strip_suffix(".crt.pem")?;
+        (!name.ends_with("-ca")).then(|| name.to_owned())
+    };
+    let main = bundle.wanted.main.iter().map(|(name, value)| {
+        let there = config.main.get(name).map(|entry| entry.value.as_str());
+        (there, value)
+    });
+    let options = bundle.wanted.services.iter().flat_map(|wanted| {
+        let service = config.master.service(&wanted.label);
+        wanted.options.iter().map(move |(name, value)| {
+            let there = service.and_then(|service| service.option(name));
+            (there.map(|option| option.value.as_str()), value)
+        })
+    });
+    let other = main.chain(options).find_map(|(there, value)| {
+        let (there, ours) = (host(there?)?, host(value)?);
+        (there != ours).then_some(there)
+    });
+    match other {
+        None => Ok(()),
+        Some(other) => Err(Failure::new(format!(
+            "this Postfix is set up as {other}, and the bundle is for {}; nothing was changed",
+            bundle.host
+        ))
+        .hint("if that is another machine, install it there; if this one has a new name, take relayca's settings out of main.cf and master.cf first")),
     }
 }
 

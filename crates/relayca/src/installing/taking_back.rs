@@ -3,7 +3,9 @@
 //! In: the record, what lies there now. Out: changes, and what somebody changed since and so stays. It refuses to remove what is
 //! not as it was put there, and what Postfix still names.
 
+use relayca_ca::Certificate;
 use relayca_postfix::config::Config;
+use relayca_postfix::{authority_file, certificate_file};
 use zeroize::Zeroizing;
 
 use super::changes::{Change, Found, NewFile, found};
@@ -11,7 +13,7 @@ use super::databases;
 use super::digest;
 use super::files::ROOT;
 use super::place::Place;
-use super::record::{Installation, NAME, Record, Whole};
+use super::record::{File, Installation, NAME, Record, Whole};
 use super::rehearsal::Rehearsal;
 use super::settings::{self, Outcome};
 use crate::failure::Failure;
@@ -23,8 +25,10 @@ pub struct Planned {
     pub changes: Vec<Change>,
     /// Settings, each as a line to be read.
     pub settings: Vec<String>,
-    /// What stays, because somebody changed it since or Postfix still names it.
+    /// What stays, because somebody changed it since, Postfix still names it, or what lay there before is out of date.
     pub left: Vec<String>,
+    /// Whether Postfix goes on with files of relayca: by a block that was pasted before.
+    pub goes_on: bool,
 }
 
 /// Thinks it out.
@@ -47,6 +51,7 @@ pub fn plan(
             .filter(|one| one.host != old.host)
     };
     let shared = |name: &str| others().any(|one| one.files.iter().any(|file| file.name == name));
+    planned.goes_on = names(&named, &inside(place, &certificate_file(&old.host)));
     planned.files(place, old, &named, &shared)?;
     for whole in old.main_cf.iter().chain(&old.master_cf) {
         planned.remove(place, &whole.before)?;
@@ -151,19 +156,22 @@ impl Planned {
             let Some(there) = found(&path)? else {
                 continue;
             };
-            let inside = format!(
-                "{}/{}/{}",
-                place.inside,
-                relayca_postfix::SUBDIRECTORY,
-                file.name
-            );
-            if names(said, &inside) && file.was.is_none() {
+            let named = names(said, &inside(place, &file.name));
+            if named && file.was.is_none() {
                 self.left
                     .push(format!("{} (Postfix still names it)", path.display()));
                 continue;
             }
             if digest(&there.content) != file.sha256 {
                 self.left.push(path.display().to_string());
+                continue;
+            }
+            if let Some(was) = &file.was
+                && is_out_of_date(old, file, was, &there.content, named)
+            {
+                let path = path.display();
+                self.left
+                    .push(format!("{path} (what lay there before is out of date)"));
                 continue;
             }
             let was = file.was.as_ref().map(|was| was.clone().into_bytes());
@@ -245,6 +253,36 @@ impl Planned {
         }
         Ok(())
     }
+}
+
+/// As Postfix names it.
+fn inside(place: &Place, name: &str) -> String {
+    format!("{}/{}/{name}", place.inside, relayca_postfix::SUBDIRECTORY)
+}
+
+/// Whether a file of before may not come back. A list would let in again who was revoked since, a CA file would trust a CA that was
+/// retired, and a certificate that Postfix goes on to show may have expired.
+fn is_out_of_date(old: &Installation, file: &File, was: &str, now: &[u8], named: bool) -> bool {
+    let now = String::from_utf8_lossy(now);
+    if is_map(&file.name) {
+        let entries = |text: &str| {
+            let mut pairs = relayca_fingerprint::parse_text(text).ok()?;
+            pairs.sort_unstable();
+            Some(pairs)
+        };
+        // What cannot be read is not the same.
+        let (was, now) = (entries(was), entries(&now));
+        return was.is_none() || was != now;
+    }
+    let certificates = |text: &str| {
+        let all = Certificate::all_from_pem(text).ok()?;
+        let mut all: Vec<Vec<u8>> = all.iter().map(|one| one.der().to_vec()).collect();
+        all.sort_unstable();
+        Some(all)
+    };
+    let checked = file.name == authority_file(&old.domain)
+        || named && file.name == certificate_file(&old.host);
+    checked && certificates(was) != certificates(&now)
 }
 
 fn is_map(name: &str) -> bool {
