@@ -48,7 +48,7 @@ pub trait Records {
     /// Gives the certificates that fit the filter, by host, then expiry, then serial.
     ///
     /// # Errors
-    /// If the store cannot be read, or `valid_at` is no time.
+    /// If the store cannot be read, or `valid_at` or `unexpired_at` is no time.
     fn certificates(&self, filter: &Filter) -> Result<Vec<CertificateRecord>, InventoryError>;
 
     /// How far the history has gone: a number that rises with every certificate that is issued, and with every one that is revoked

@@ -27,10 +27,13 @@ impl FromSql for Phase {
 
 /// Refuses a filter that could only ever miss.
 pub(crate) fn check(filter: &Filter) -> std::result::Result<(), InventoryError> {
-    filter
-        .valid_at
-        .as_deref()
-        .map_or(Ok(()), |at| fields::time("valid_at", at))
+    for (name, at) in [
+        ("valid_at", &filter.valid_at),
+        ("unexpired_at", &filter.unexpired_at),
+    ] {
+        at.as_deref().map_or(Ok(()), |at| fields::time(name, at))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn host(connection: &Connection, name: &str) -> Result<Option<Host>> {
@@ -80,6 +83,10 @@ pub(crate) fn certificates(
     if let Some(at) = &filter.valid_at {
         conditions.push("not_before <= ? AND not_after >= ?");
         values.extend([at as &dyn ToSql, at]);
+    }
+    if let Some(at) = &filter.unexpired_at {
+        conditions.push("not_after >= ?");
+        values.push(at);
     }
     let sql = format!(
         "{CERTIFICATE} WHERE {} ORDER BY host, not_after, serial",

@@ -133,6 +133,8 @@ pub struct Filter {
     pub state: Option<State>,
     /// Whose dates hold at this time.
     pub valid_at: Option<String>,
+    /// That have not expired at this time; whether they are valid yet does not matter.
+    pub unexpired_at: Option<String>,
 }
 
 /// Where a CA certificate stands in its life.

@@ -163,11 +163,23 @@ fn certificates_come_by_host_then_expiry_then_serial_and_every_condition_counts(
             "{at}"
         );
     }
+    for (at, expected) in [
+        ("2000-01-01T00:00:00Z", "03 08 02 09 01"),
+        ("2028-11-20T03:00:01Z", "02"),
+        ("2029-01-01T00:00:01Z", ""),
+    ] {
+        let filter = Filter {
+            unexpired_at: Some(at.into()),
+            ..any()
+        };
+        assert_eq!(serials(&*change, filter), expected, "{at}");
+    }
     let narrow = Filter {
         host: Some("a.example.org".into()),
         role: Some("mailhost".into()),
         state: Some(State::Live),
         valid_at: Some(NOW.into()),
+        ..any()
     };
     assert_eq!(serials(&*change, narrow), "03 02");
     assert!(

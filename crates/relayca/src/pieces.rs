@@ -27,7 +27,7 @@ pub const PRIVATE: u32 = 0o600;
 /// From this many certificates on, several threads read them.
 const MANY: usize = 256;
 
-/// Who may relay now: live mail hosts whose certificates are valid, and whose time to retire has not come.
+/// Who may relay now: live mail hosts whose certificates have not expired, and whose time to retire has not come.
 pub fn listed(
     inventory: &(impl Records + ?Sized),
     now: OffsetDateTime,
@@ -61,6 +61,7 @@ pub fn due_to_retire(
             role: Some(record.role.clone()),
             state: Some(State::Live),
             valid_at: Some(now.clone()),
+            ..Filter::default()
         })?;
         if valid
             .iter()
@@ -72,7 +73,8 @@ pub fn due_to_retire(
     Ok(all)
 }
 
-/// Live mail hosts whose certificates are valid, whatever the calendar says of retiring them.
+/// Live mail hosts whose certificates have not expired, whatever the calendar says of retiring them. One that is not valid yet by this
+/// machine's clock is among them: the clock may be behind, and would empty the relays' lists; a relay looks at the dates itself.
 pub fn live(
     inventory: &(impl Records + ?Sized),
     now: OffsetDateTime,
@@ -80,7 +82,7 @@ pub fn live(
     Ok(inventory.certificates(&Filter {
         role: Some("mailhost".into()),
         state: Some(State::Live),
-        valid_at: Some(dates::stamp(now)),
+        unexpired_at: Some(dates::stamp(now)),
         ..Filter::default()
     })?)
 }

@@ -75,14 +75,6 @@ fn an_expired_certificate_is_in_no_map_and_stays_in_the_history() {
 }
 
 #[test]
-fn a_certificate_that_is_not_valid_yet_is_in_no_map() {
-    let admin = Admin::new();
-    admin.init(&[]);
-    admin.done(&["issue", "mailhost"]);
-    assert!(!at(&admin, "-2d", &["map"]).done().contains("mailhost"));
-}
-
-#[test]
 fn verify_tells_expired_from_expiring_from_good() {
     let admin = forty_days_old();
     for host in ["old", "mailhost"] {
@@ -199,17 +191,32 @@ fn a_clock_that_was_ahead_once_does_not_decide_which_certificate_is_the_newest()
 }
 
 #[test]
-fn with_a_clock_that_is_behind_nobody_is_told_that_the_relays_need_nothing() {
+fn a_clock_that_is_behind_takes_nobody_from_the_list_and_those_who_are_taken_from_it_are_told() {
     let admin = Admin::with_mailhost();
+    admin.done(&["issue", "other"]);
     admin.done(&["renew", "--rekey", "mailhost"]);
+    let entries = |text: &str| text.matches(" other.example.org").count();
     for arguments in [&["retire", "mailhost"][..], &["revoke", "mailhost"]] {
-        let told = at(&admin, "-900d", arguments).stderr;
+        let outcome = at(&admin, "-900d", arguments);
         assert!(
-            told.contains("warning: this machine's clock says")
-                && told.contains("map --format paste")
-                && !told.contains("stay as they are"),
-            "{arguments:?}: {told}"
+            outcome.stderr.contains("next: paste the map"),
+            "{arguments:?}: {}",
+            outcome.stderr
         );
+        assert_eq!(entries(&outcome.done()), 1, "the other one stays listed");
     }
-    assert!(!admin.done(&["map"]).contains("mailhost.example.org"));
+    let behind = at(&admin, "-900d", &["map"]).done();
+    assert_eq!(entries(&behind), 1, "{behind}");
+    assert!(!behind.contains(" mailhost.example.org"), "{behind}");
+    assert_eq!(behind, admin.done(&["map"]));
+}
+
+#[test]
+fn with_a_clock_that_is_ahead_it_is_said_why_no_list_is_printed() {
+    let admin = Admin::with_mailhost();
+    let told = at(&admin, "+800d", &["revoke", "mailhost"]).stderr;
+    assert!(
+        told.contains("by this machine's clock") && told.contains("map --format paste"),
+        "{told}"
+    );
 }

@@ -8,7 +8,7 @@ use relayca_inventory::{CertificateRecord, Inventory, NewEvent, Records, State};
 use serde_json::json;
 
 use super::issue::new_id;
-use super::revoke::tell_clock_behind;
+use super::revoke::note_expired;
 use super::snippet::known_host;
 use crate::authorities::Authorities;
 use crate::cli::Retire;
@@ -82,14 +82,13 @@ pub fn run(run: &Run, arguments: &Retire) -> Result<(), Failure> {
             record.host, record.serial
         ));
     }
-    if tell_clock_behind(run, &home, &superseded) {
-        return Ok(());
+    if shorter {
+        run.printer
+            .note("next: paste the map on each relay; until then the old keys may still relay");
+    } else if !note_expired(run, &home, &superseded) {
+        run.printer
+            .note("the relays' maps stay as they are; nothing is left to do");
     }
-    run.printer.note(if shorter {
-        "next: paste the map on each relay; until then the old keys may still relay"
-    } else {
-        "the relays' maps stay as they are; nothing is left to do"
-    });
     Ok(())
 }
 

@@ -258,9 +258,6 @@ fn report(run: &Run, home: &Home, chosen: &[CertificateRecord], shorter: bool, h
             "the revocation list that was given out does not have it: `{relayca} crl` writes the next one"
         ));
     }
-    if tell_clock_behind(run, home, chosen) {
-        return;
-    }
     if shorter {
         let or = if home.settings.have_postfix([]) {
             ", or `relayca deploy --relays`"
@@ -270,27 +267,28 @@ fn report(run: &Run, home: &Home, chosen: &[CertificateRecord], shorter: bool, h
         run.printer.note(&format!(
             "next: paste the map on every relay{or}; until then the host may still relay there"
         ));
-    } else if chosen.iter().any(|record| record.role == "mailhost") {
+    } else if !note_expired(run, home, chosen)
+        && chosen.iter().any(|record| record.role == "mailhost")
+    {
         run.printer
             .note("the relays' maps stay as they are: these were not in it, or their key is in another certificate");
     }
 }
 
-/// Warns where by the clock these were in no map, because they are not valid yet: the relays have them all the same. Gives
-/// whether it did.
-pub fn tell_clock_behind(run: &Run, home: &Home, taken_out: &[CertificateRecord]) -> bool {
+/// Says where the maps stay as they are because by this clock one of these expired: a clock that is ahead would make a fool of the
+/// admin. Gives whether it did.
+pub fn note_expired(run: &Run, home: &Home, taken_out: &[CertificateRecord]) -> bool {
     let now = dates::stamp(run.now);
-    let not_yet =
-        |record: &&CertificateRecord| record.role == "mailhost" && record.not_before > now;
-    let Some(record) = taken_out.iter().find(not_yet) else {
+    let expired = |record: &&CertificateRecord| record.role == "mailhost" && record.not_after < now;
+    let Some(record) = taken_out.iter().find(expired) else {
         return false;
     };
-    run.printer.warning(&format!(
-        "this machine's clock says {now}, and serial {} is valid from {} on: the map is not that of today, and the relays may list it still",
-        record.serial, record.not_before
+    run.printer.note(&format!(
+        "the relays' maps stay as they are: by this machine's clock ({now}) serial {} expired on {}",
+        record.serial, record.not_after
     ));
     run.printer.hint(&format!(
-        "set the clock; then `{} map --format paste` prints the map for the relays",
+        "if the clock is wrong, set it, and paste what `{} map --format paste` prints",
         steps::relayca(home)
     ));
     true
