@@ -94,7 +94,16 @@ pub fn map_now(
     now: OffsetDateTime,
 ) -> Result<FingerprintMap, Failure> {
     let map = map_of(&listed(inventory, now)?, settings.digest, settings.pin)?;
-    Ok(map.with_progress(inventory.progress()?))
+    Ok(map.with_progress(progress(inventory, now)?))
+}
+
+/// Up to which change of the authority a list of now goes: changes of the inventory, and retirements that the calendar brings. It
+/// only ever grows, so that of two lists the older one is told.
+pub fn progress(inventory: &(impl Records + ?Sized), now: OffsetDateTime) -> Result<u64, Failure> {
+    let now = dates::stamp(now);
+    let mut due = inventory.retirements()?;
+    due.retain(|retirement| retirement.after <= now);
+    Ok(inventory.progress()? + due.len() as u64)
 }
 
 /// relay_clientcerts of these certificates.

@@ -219,6 +219,13 @@ fn with_retire_after_the_old_key_leaves_the_map_at_that_time() {
     assert_eq!(lines(&at(&admin, "+13d", &["map"]).done()).len(), 2);
     let later = lines(&at(&admin, "+15d", &["map"]).done());
     assert!(later.len() == 1 && later != old, "{later:?}");
+    // The list without it counts as a later one: the one with it cannot come back.
+    let change = |text: &str| -> u64 {
+        let (_, rest) = text.split_once("# As of change ").unwrap();
+        rest.split(' ').next().unwrap().parse().unwrap()
+    };
+    let numbers = ["+13d", "+15d"].map(|days| change(&at(&admin, days, &["map"]).done()));
+    assert_eq!(numbers[0] + 1, numbers[1]);
     // Before that time nothing is retired; list says the same as the map.
     assert_eq!(
         admin.json(&["retire", "--due"])["retired"],
@@ -240,6 +247,7 @@ fn with_retire_after_the_old_key_leaves_the_map_at_that_time() {
         serde_json::from_str(&at(&admin, "+15d", &["retire", "--due", "--json"]).done()).unwrap();
     assert_eq!(done["retired"][0]["serial"], serial);
     assert_eq!(states(&admin, HOST), ["live", "retired"]);
+    assert_eq!(change(&admin.done(&["map"])), numbers[1]);
     assert_eq!(lines(&admin.done(&["map"])), later, "for good");
     for bad in [
         ["renew", "mailhost", "--retire-after", "14d"].as_slice(),

@@ -1,7 +1,6 @@
 //! `relayca map`: relay_clientcerts, who may relay.
 
 use relayca_fingerprint::{Digest, FingerprintMap};
-use relayca_inventory::Records;
 
 use crate::cli::{Map, MapFormat};
 use crate::failure::Failure;
@@ -23,7 +22,8 @@ pub fn run(run: &Run, arguments: &Map) -> Result<(), Failure> {
     warn_of_weak(run, digest);
     let inventory = home.inventory_read_only()?;
     let listed = pieces::listed(&inventory, run.now)?;
-    let map = pieces::map_of(&listed, digest, pin)?.with_progress(inventory.progress()?);
+    let map =
+        pieces::map_of(&listed, digest, pin)?.with_progress(pieces::progress(&inventory, run.now)?);
     let format = if run.printer.json {
         MapFormat::Json
     } else {

@@ -2,8 +2,6 @@
 //!
 //! In: the authority, ssh. Out: findings on hosts that lag, do not run, or cannot be reached. Nothing is changed on any.
 
-use relayca_inventory::Records;
-
 use crate::checking::{Finding, Look};
 use crate::cli::SshOptions;
 use crate::deploying::carrying::{self, Way};
@@ -11,6 +9,7 @@ use crate::deploying::ssh::Ssh;
 use crate::deploying::target;
 use crate::failure::Failure;
 use crate::home::{Home, SETTINGS};
+use crate::pieces;
 use crate::run::Run;
 
 /// Asks all relays, and all mail hosts with a live certificate.
@@ -56,7 +55,7 @@ pub fn ask(
         .collect();
     let all = carrying::look_at(&way, &targets)?;
     // Somebody else may have issued and deployed meanwhile: then a later list is as it should be.
-    let progress = home.inventory_read_only()?.progress()?;
+    let progress = pieces::progress(&home.inventory_read_only()?, run.now)?;
     for (target, looked) in targets.iter().zip(all) {
         let host = target.host.as_str();
         let deploy = format!("{} deploy {host}", look.relayca);
