@@ -126,6 +126,70 @@ fn a_mail_host_and_its_relay_are_set_up_by_deploy_alone_and_revoked_by_it() {
     assert_ne!(fs::read_to_string(&list).unwrap(), before);
 }
 
+#[test]
+fn a_certificate_that_does_not_hold_today_is_put_nowhere_and_keeps_no_list_from_its_relay() {
+    let mut fleet = Fleet::new();
+    ended(&fleet.deploy(&["--all"]), 0);
+    let before = stand(&fleet.host(MAIL_HOST).instance.config());
+    fleet.admin.lives(Some("+3 years"));
+    fleet.admin.done(&["renew", "--due", "-q"]).unwrap();
+    fleet.admin.lives(None);
+    let said = fleet.deploy(&["mailhost"]);
+    let all = ended(&said, 4);
+    for host in [RELAY, MAIL_HOST] {
+        assert_eq!(state(&said, host), "failed", "{all}");
+    }
+    assert!(
+        all.contains("its certificate does not hold today: it is not valid before 2")
+            && all.contains("`date -u`; if it is right, `relayca renew mailhost.example.org`"),
+        "{all}"
+    );
+    same(&before, &stand(&fleet.host(MAIL_HOST).instance.config()));
+    let said = ended(&fleet.deploy(&["--status", "mailhost"]), 3);
+    assert!(said.contains("does not hold today"), "{said}");
+    fleet.mail_flows(MAIL_HOST);
+
+    // Renewed by the right clock, all is well.
+    fleet.admin.done(&["renew", "mailhost", RELAY]).unwrap();
+    ended(&fleet.deploy(&["--all"]), 0);
+    ended(&fleet.deploy(&["--status"]), 0);
+    fleet.mail_flows(MAIL_HOST);
+
+    // A host whose own clock is wrong gets nothing either.
+    let host = fleet.host(MAIL_HOST);
+    host.shim(
+        "date",
+        "#!/bin/sh\n[ \"$*\" != '-u +%s' ] || { echo 86400; exit; }\nexec /usr/bin/date \"$@\"\n",
+    );
+    fleet.admin.done(&["renew", "mailhost"]).unwrap();
+    let all = ended(&fleet.deploy(&["mailhost", "--no-relays"]), 3);
+    assert!(
+        all.contains("by its own clock (1970-01-02T00:00:00Z) its certificate does not hold")
+            && all.contains("set the clock there"),
+        "{all}"
+    );
+    host.no_shim("date");
+    ended(&fleet.deploy(&["mailhost"]), 0);
+
+    // Where it lies already, the list comes all the same.
+    let relay = fleet.host(RELAY);
+    relay.shim(
+        "date",
+        "#!/bin/sh\n[ \"$*\" != '-u +%s' ] || { echo 86400; exit; }\nexec /usr/bin/date \"$@\"\n",
+    );
+    fleet
+        .admin
+        .done(&["revoke", "mailhost", "--all", "--reason", "keyCompromise"])
+        .unwrap();
+    let said = fleet.deploy(&["--relays"]);
+    let all = ended(&said, 0);
+    assert_eq!(state(&said, RELAY), "deployed");
+    assert!(all.contains("by its own clock"), "{all}");
+    let list = fs::read_to_string(relay.file("relay_clientcerts")).unwrap();
+    assert!(!list.contains(MAIL_HOST), "{list}");
+    assert_eq!(state(&fleet.deploy(&["--relays"]), RELAY), "failed");
+}
+
 fn copied(from: &std::path::Path, to: &std::path::Path) {
     let copied = std::process::Command::new("cp")
         .arg("-a")

@@ -179,6 +179,7 @@ look() {
   work=$(mktemp -d "${TMPDIR:-/tmp}/relayca.XXXXXX") || give_up 'no room for a temporary directory'
   tell "version $(postconf -h mail_version 2> /dev/null)"
   if runs; then tell 'running yes'; else tell 'running no'; fi
+  tell "clock $(date -u +%s)"
   for name in $names; do tell "file $name $(digest_of "$files/$name")"; done
   tell "list $(there_is)"
   tell "key $(key_is "$files/$key")"

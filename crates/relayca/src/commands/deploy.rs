@@ -367,6 +367,11 @@ fn status(way: &Way<'_>, targets: &[Target], others: &[Other]) -> Result<u8, Fai
             .collect();
         printer.data(&lines)?;
     }
+    for (target, looked) in both() {
+        for hint in looked.lags.iter().filter_map(|lag| lag.hint.as_ref()) {
+            printer.hint(&format!("{}: {hint}", target.host));
+        }
+    }
     let lag = looked.iter().any(|looked| !looked.lags.is_empty());
     let bad = !others.is_empty()
         || looked.iter().any(|looked| {

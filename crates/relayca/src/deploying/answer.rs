@@ -38,6 +38,8 @@ pub struct Answer {
     pub version: String,
     /// Whether Postfix runs.
     pub running: bool,
+    /// What its clock says, in seconds since 1970.
+    pub clock: Option<i64>,
     /// The digests of the files; `null` for one that is missing.
     pub files: BTreeMap<String, String>,
     /// The change of the authority that the list there is of.
@@ -76,6 +78,7 @@ pub fn read(out: &str, token: &str) -> Answer {
         let (word, rest) = said.split_once(' ').unwrap_or((&said, ""));
         match word {
             "version" => answer.version = rest.to_owned(),
+            "clock" => answer.clock = rest.parse().ok(),
             "running" => answer.running = rest == "yes",
             "file" => {
                 if let Some((name, digest)) = rest.split_once(' ')

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::answer::{self, Answer, Settings, no_answer};
 use super::keys::{Carried, Opener};
 use super::ssh::{End, Ran, Ssh, in_parallel};
-use super::standing::{self, Key, Lag};
+use super::standing::{self, INVALID, Key, Lag};
 use super::target::Target;
 use super::{Outcome, State};
 use crate::failure::Failure;
@@ -69,10 +69,9 @@ pub fn look_at(way: &Way<'_>, targets: &[Target]) -> Result<Vec<Looked>, Failure
 
 fn look(way: &Way<'_>, target: &Target) -> Result<Looked, Failure> {
     let answer = ask(way, target)?;
-    let domain = way.home.settings.domain.as_str();
     let lags = answer
         .as_ref()
-        .map(|answer| standing::lags(answer, target, domain))
+        .map(|answer| standing::lags(answer, target, way.home, way.run.now))
         .unwrap_or_default();
     Ok(Looked { answer, lags })
 }
@@ -200,6 +199,9 @@ fn plan(
         );
         return over(State::Failed, &told, Some(OLDER_HINT.to_owned()));
     }
+    if let Some(lag) = standing::refused(&looked.lags) {
+        return over(State::Failed, &lag.told, lag.hint.clone());
+    }
     if !standing::wants_deploy(&looked.lags) {
         let told = if answer.running {
             ""
@@ -251,17 +253,20 @@ fn reach_hint(target: &Target, why: &str) -> Option<String> {
 }
 
 fn outcome_of(one: &Wanting<'_>, state: State, told: impl Into<String>) -> Outcome {
+    let mut notes = one
+        .looked
+        .answer
+        .as_ref()
+        .map(|answer| answer.notes.clone())
+        .unwrap_or_default();
+    let invalid = one.looked.lags.iter().filter(|lag| lag.id == INVALID);
+    notes.extend(invalid.map(|lag| lag.told.clone()));
     Outcome {
         host: one.target.host.clone(),
         relay: one.target.relay,
         state,
         told: told.into(),
-        notes: one
-            .looked
-            .answer
-            .as_ref()
-            .map(|answer| answer.notes.clone())
-            .unwrap_or_default(),
+        notes,
         hint: None,
     }
 }
@@ -334,8 +339,8 @@ fn put(way: &Way<'_>, one: &Wanting<'_>) -> Result<Outcome, Failure> {
 fn changed(lags: &[Lag]) -> String {
     let mut ids: Vec<&str> = lags
         .iter()
+        .filter(|lag| standing::is_mended(lag))
         .map(|lag| lag.id)
-        .filter(|id| *id != "postfix")
         .collect();
     ids.dedup();
     ids.join(", ")

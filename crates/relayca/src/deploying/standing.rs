@@ -4,9 +4,16 @@
 
 use relayca_bundle::CHECKSUMS_NAME;
 use relayca_postfix::{ACCESS_MAP, CLIENT_MAP, authority_file, certificate_file};
+use time::OffsetDateTime;
 
 use super::answer::{Answer, Settings};
 use super::target::Target;
+use crate::dates;
+use crate::home::Home;
+use crate::steps::relayca;
+
+/// The id of a certificate that does not hold today.
+pub const INVALID: &str = "invalid";
 
 /// One way in which a host is behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +22,15 @@ pub struct Lag {
     pub id: &'static str,
     /// For people.
     pub told: String,
+    /// What mends it, where that is not a deploy.
+    pub hint: Option<String>,
 }
 
 fn lag(id: &'static str, told: impl Into<String>) -> Lag {
     Lag {
         id,
         told: told.into(),
+        hint: None,
     }
 }
 
@@ -63,9 +73,34 @@ fn open_or_right(answer: &Answer) -> Key {
     }
 }
 
+/// A certificate that does not hold today, by the clock here or the one there: with it no mail flows.
+fn invalid(answer: &Answer, target: &Target, home: &Home, now: OffsetDateTime) -> Option<Lag> {
+    if let Some(why) = target.does_not_hold(now) {
+        return Some(Lag {
+            id: INVALID,
+            told: format!("its certificate does not hold today: {why}"),
+            hint: Some(format!(
+                "compare this machine's clock with the right time: `date -u`; if it is right, `{} renew {}`",
+                relayca(home),
+                target.host
+            )),
+        });
+    }
+    let there = OffsetDateTime::from_unix_timestamp(answer.clock?).ok()?;
+    target.does_not_hold(there).map(|why| Lag {
+        id: INVALID,
+        told: format!(
+            "by its own clock ({}) its certificate does not hold: {why}",
+            dates::stamp(there)
+        ),
+        hint: Some("set the clock there, and run it again".to_owned()),
+    })
+}
+
 /// Everything in which it is behind; nothing where all is as it should be.
-pub fn lags(answer: &Answer, target: &Target, domain: &str) -> Vec<Lag> {
-    let mut lags = Vec::new();
+pub fn lags(answer: &Answer, target: &Target, home: &Home, now: OffsetDateTime) -> Vec<Lag> {
+    let mut lags: Vec<Lag> = invalid(answer, target, home, now).into_iter().collect();
+    let domain = home.settings.domain.as_str();
     let host = target.host.as_str();
     let mut others = Vec::new();
     let later = target.later_there(answer);
@@ -136,7 +171,19 @@ pub fn lags(answer: &Answer, target: &Target, domain: &str) -> Vec<Lag> {
     lags
 }
 
-/// Whether a deploy would change something there: a Postfix that is stopped stays so.
+/// Whether a deploy would mend something there: a Postfix that is stopped stays so, and no file makes a certificate hold.
 pub fn wants_deploy(lags: &[Lag]) -> bool {
-    lags.iter().any(|lag| lag.id != "postfix")
+    lags.iter().any(is_mended)
+}
+
+/// Whether a deploy mends it.
+pub fn is_mended(lag: &Lag) -> bool {
+    !["postfix", INVALID].contains(&lag.id)
+}
+
+/// A certificate that does not hold today and would be put there, or lies there while nothing else is to be done. Where it lies
+/// there already, the rest is brought all the same: whoever was revoked must not stay in a relay's list for it.
+pub fn refused(lags: &[Lag]) -> Option<&Lag> {
+    let put = lags.iter().any(|lag| lag.id == "certificate") || !wants_deploy(lags);
+    lags.iter().find(|lag| lag.id == INVALID && put)
 }

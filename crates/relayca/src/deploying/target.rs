@@ -4,13 +4,15 @@
 //! know keys, and what the host has.
 
 use relayca_bundle::{CHECKSUMS_NAME, Entry};
-use relayca_ca::{AltName, Certificate, HostName};
+use relayca_ca::{AltName, Certificate, HostName, Role};
 use relayca_fingerprint::FingerprintMap;
 use relayca_inventory::{Filter, Records, State};
 use relayca_mta::Mta;
 use relayca_postfix::{
     ACCESS_MAP, CLIENT_MAP, HostScript, RelayStyle, Sends, Snippet, host_script,
 };
+
+use time::OffsetDateTime;
 
 use super::answer::Answer;
 use super::ssh::Destination;
@@ -23,6 +25,14 @@ use crate::pieces;
 use crate::public_bundles;
 use crate::run::Run;
 use crate::settings::{Login, Settings};
+
+/// What `verify` finds of dates: the rest was judged when it was issued.
+const DATES: [&str; 4] = [
+    "expired",
+    "not-yet-valid",
+    "authority-expired",
+    "authority-not-yet-valid",
+];
 
 /// One host.
 #[derive(Debug)]
@@ -43,6 +53,8 @@ pub struct Target {
     pub certificate: Certificate,
     /// Whether that one is live, and so among the files.
     pub live: bool,
+    /// The CAs that it is to trust.
+    trusted: Vec<Certificate>,
     /// The change of the authority that a relay's list is of.
     pub as_of: Option<u64>,
     /// Whether it may take the place of one of a later change.
@@ -59,6 +71,19 @@ impl Target {
         } else {
             String::new()
         }
+    }
+
+    /// Why its certificate does not hold at a time; nothing where it does, or where it gets none.
+    pub fn does_not_hold(&self, at: OffsetDateTime) -> Option<String> {
+        let role = if self.relay {
+            Role::Relay
+        } else {
+            Role::MailHost
+        };
+        relayca_ca::verify(&self.certificate, &self.trusted, Some(role), at)
+            .into_iter()
+            .find(|found| self.live && DATES.contains(&found.code))
+            .map(|found| found.message)
     }
 
     /// The time stamp of the files in the archive.
@@ -209,6 +234,7 @@ fn target(
         entries,
         certificate,
         live,
+        trusted: trusted.to_vec(),
         as_of: relay.and(map.as_of()),
         older: false,
         snippet,

@@ -89,7 +89,12 @@ pub fn ask(
                         lag.told,
                         "this authority was made anew or restored from a backup, or is a forgotten copy: use the one of today, or look it through and `deploy --older`",
                     ),
-                    _ => Finding::warning("host-lags", host, lag.told, deploy.clone()),
+                    _ => Finding::warning(
+                        "host-lags",
+                        host,
+                        lag.told,
+                        lag.hint.unwrap_or_else(|| deploy.clone()),
+                    ),
                 }),
         );
     }
