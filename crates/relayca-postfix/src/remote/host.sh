@@ -166,6 +166,8 @@ is_locked() {
   if command -v flock > /dev/null; then ! ( exec 9< "$config"; flock -n 9 ); else [ -d "$lock" ]; fi
 }
 
+# The digest of a map without its comments: who may relay, whatever else is told of them.
+entries_of() { sed -e '/^#/d' -e '/^[[:space:]]*$/d' "$1" 2> /dev/null | sort | sha256sum | cut -c 1-64; }
 # Of which change of the authority the list there is; nothing where none is, or none is told of.
 there_is() { list_progress "$files/relay_clientcerts" 2> /dev/null | head -n 1; }
 # An old list would let in again who was taken out since.
@@ -185,6 +187,7 @@ look() {
   tell "key $(key_is "$files/$key")"
   if [ -e "$files/$key" ] && ! is_private "$files/$key"; then tell 'key open'; fi
   for map in $maps; do
+    tell "entries $map $(entries_of "$files/$map")"
     if table_is_current "$files/$map" "$work"; then tell "table $map current"; else tell "table $map stale"; fi
   done
   if [ -e "$files/.journal" ]; then tell 'left yes'; fi

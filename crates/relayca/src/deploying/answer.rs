@@ -42,6 +42,8 @@ pub struct Answer {
     pub clock: Option<i64>,
     /// The digests of the files; `null` for one that is missing.
     pub files: BTreeMap<String, String>,
+    /// The digests of the maps without their comments.
+    pub entries: BTreeMap<String, String>,
     /// The change of the authority that the list there is of.
     pub list: Option<u64>,
     /// The digest of the key's public half, or a word why there is none.
@@ -87,6 +89,13 @@ pub fn read(out: &str, token: &str) -> Answer {
                     answer.files.insert(name.to_owned(), digest.to_owned());
                 }
             }
+            "entries" => {
+                if let Some((name, digest)) = rest.split_once(' ')
+                    && answer.entries.len() < MOST_FILES
+                {
+                    answer.entries.insert(name.to_owned(), digest.to_owned());
+                }
+            }
             "list" => answer.list = rest.parse().ok(),
             "key" if rest == "open" => answer.key_is_open = true,
             "key" => answer.key = rest.to_owned(),
@@ -128,7 +137,8 @@ impl Answer {
             Settings::Refused(why) => Some(why),
             _ => None,
         };
-        let files = self.files.iter().flat_map(|(name, digest)| [name, digest]);
+        let files = self.files.iter().chain(&self.entries);
+        let files = files.flat_map(|(name, digest)| [name, digest]);
         let end = self.end.iter().flat_map(|(end, why)| [end, why]);
         [&self.version, &self.key]
             .into_iter()

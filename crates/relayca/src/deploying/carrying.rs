@@ -202,7 +202,7 @@ fn plan(
     if let Some(lag) = standing::refused(&looked.lags) {
         return over(State::Failed, &lag.told, lag.hint.clone());
     }
-    if !standing::wants_deploy(&looked.lags) {
+    if !standing::wants_deploy(&looked.lags) && !standing::is_of_earlier_change(answer, target) {
         let told = if answer.running {
             ""
         } else {
@@ -340,9 +340,15 @@ fn changed(lags: &[Lag]) -> String {
     let mut ids: Vec<&str> = lags
         .iter()
         .filter(|lag| standing::is_mended(lag))
-        .map(|lag| lag.id)
+        .map(|lag| match lag.id {
+            "later" => "an older list",
+            id => id,
+        })
         .collect();
     ids.dedup();
+    if ids.is_empty() {
+        return "the number of the list".to_owned();
+    }
     ids.join(", ")
 }
 
@@ -415,7 +421,10 @@ fn ask_again(way: &Way<'_>, one: &Wanting<'_>, why: &str) -> Result<Outcome, Fai
                     }
                 )));
             }
-            Ok(_) if !standing::wants_deploy(&looked.lags) => {
+            Ok(answer)
+                if !standing::wants_deploy(&looked.lags)
+                    && !standing::is_of_earlier_change(&answer, target) =>
+            {
                 return Ok(outcome_of(
                     one,
                     State::Deployed,

@@ -10,6 +10,7 @@ use super::answer::{Answer, Settings};
 use super::target::Target;
 use crate::dates;
 use crate::home::Home;
+use crate::installing::digest;
 use crate::steps::relayca;
 
 /// The id of a certificate that does not hold today.
@@ -114,9 +115,8 @@ pub fn lags(answer: &Answer, target: &Target, home: &Home, now: OffsetDateTime) 
     }
     for (name, digest) in &target.digests {
         let found = answer.files.get(name).map_or("null", String::as_str);
-        // `install` keeps the list of the bundle that it was given, which may name the key.
-        let of_install = name == CHECKSUMS_NAME && answer.settings == Settings::Installed;
-        if found == digest || of_install {
+        // The list that came with a sealed bundle names the key as well, and is as good.
+        if found == digest || name == CHECKSUMS_NAME || lists_the_same(answer, target, name) {
             continue;
         }
         let state = if found == "null" { "missing" } else { "old" };
@@ -169,6 +169,38 @@ pub fn lags(answer: &Answer, target: &Target, home: &Home, now: OffsetDateTime) 
         lags.push(lag("files", format!("not of today: {}", others.join(", "))));
     }
     lags
+}
+
+/// Whether a map there has the entries that it should have, whatever its comments say of serials and dates.
+fn lists_the_same(answer: &Answer, target: &Target, name: &str) -> bool {
+    let is_there = answer.files.get(name).is_some_and(|found| found != "null");
+    let ours = [CLIENT_MAP, ACCESS_MAP]
+        .contains(&name)
+        .then(|| target.entries.iter().find(|entry| entry.name == name))
+        .flatten();
+    is_there
+        && ours.is_some_and(|ours| answer.entries.get(name) == Some(&entries_of(&ours.content)))
+}
+
+/// As the host makes it.
+fn entries_of(map: &[u8]) -> String {
+    let blank = |line: &&[u8]| line.iter().all(u8::is_ascii_whitespace);
+    let mut lines: Vec<&[u8]> = map
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.starts_with(b"#") && !blank(line))
+        .collect();
+    lines.sort_unstable();
+    let mut text = lines.join(&b'\n');
+    if !text.is_empty() {
+        text.push(b'\n');
+    }
+    digest(&text)
+}
+
+/// Whether the list there is of an earlier change. Where its entries are the same nobody relays who should not, and so it is no
+/// lag; but a deploy brings the later number, so that no paste from in between is taken for a newer list.
+pub fn is_of_earlier_change(answer: &Answer, target: &Target) -> bool {
+    target.as_of > answer.list
 }
 
 /// Whether a deploy would mend something there: a Postfix that is stopped stays so, and no file makes a certificate hold.
