@@ -375,7 +375,23 @@ fn a_listed_certificate_of_a_copy_of_the_authority_is_valid_but_unlisted() {
         "cp",
         &["-a", admin.root().to_str().unwrap(), &admin.name("copy")],
     );
-    admin.done(&["issue", "mailhost", "--dir", &admin.name("copy")]);
+    let copy = admin.name("copy");
+    let issued = admin.run(&["issue", "mailhost", "--dir", &copy]);
+    assert!(
+        issued
+            .stderr
+            .contains(&format!("or let `relayca --dir {copy} deploy` take them")),
+        "{issued:?}"
+    );
+    let revoked = admin.run(&["issue", "other", "--dir", &copy]);
+    assert_eq!(revoked.code, Some(0), "{revoked:?}");
+    let revoked = admin.run(&["revoke", "other", "--dir", &copy]);
+    assert!(
+        revoked
+            .stderr
+            .contains(&format!("or `relayca --dir {copy} deploy --relays`")),
+        "{revoked:?}"
+    );
     admin.done(&[
         "open",
         &admin.name("copy/bundles/mailhost.example.org.tar.age"),

@@ -122,7 +122,8 @@ fn a_mail_host_and_its_relay_are_set_up_by_deploy_alone_and_revoked_by_it() {
     assert_eq!(state(&said, MAIL_HOST), "unchanged");
     assert!(all.contains("--older brings it"), "{all}");
     assert_eq!(fs::read_to_string(&list).unwrap(), before);
-    ended(&fleet.deploy(&["--relays", "--older"]), 0);
+    let said = ended(&fleet.deploy(&["--relays", "--older"]), 0);
+    assert!(said.contains("an older list"), "{said}");
     assert_ne!(fs::read_to_string(&list).unwrap(), before);
 }
 

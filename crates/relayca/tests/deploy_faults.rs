@@ -355,6 +355,7 @@ fn two_at_once_wait_for_each_other_and_an_interrupt_says_where_each_host_stands(
         out.contains("mailhost.example.org   unknown    interrupted while it was at it"),
         "{out}{err}"
     );
+    assert!(!err.contains("not up to date"), "{err}");
     // The host goes on by itself.
     goes_on(host);
     wait_for("the host to end it", SOON, || {
@@ -363,6 +364,34 @@ fn two_at_once_wait_for_each_other_and_an_interrupt_says_where_each_host_stands(
     .unwrap();
     host.no_shim("postfix");
     ended(&fleet.deploy(&["--status"]), 0);
+
+    // Of a relay that was not asked yet nothing is claimed.
+    let asks = fleet.admin.place().join("asks");
+    let ssh = fleet.instead_of_ssh(&format!("touch {}\nexec sleep 600", asks.display()));
+    let child = Command::new(RELAYCA)
+        .args(["deploy", "mailhost", "--ssh", &ssh])
+        .env("XDG_DATA_HOME", fleet.admin.place())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("a host to be asked", SOON, || asks.exists()).unwrap();
+    let told = Command::new("kill")
+        .arg("-INT")
+        .arg(child.id().to_string())
+        .status()
+        .unwrap();
+    assert!(told.success());
+    let output = child.wait_with_output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{out}{err}");
+    assert!(
+        out.contains("relayhost.example.org  skipped    interrupted before it was asked"),
+        "{out}{err}"
+    );
+    assert!(!err.contains("not up to date"), "{err}");
 }
 
 #[test]

@@ -49,6 +49,12 @@ fn with_two_relays_one_stopped_mail_goes_by_the_other_and_with_both_it_waits_and
     // What is told of it, by the hosts themselves.
     let said = ended(&fleet.deploy(&["--status"]), 4);
     assert_eq!(said.matches("Postfix does not run").count(), 2, "{said}");
+    // No deploy starts them.
+    let next = "next: `postfix start` on relay1.example.org, relay2.example.org";
+    assert!(
+        said.contains(next) && !said.contains("deploy HOST"),
+        "{said}"
+    );
 
     fleet.host(RELAYS[1]).instance.start().unwrap();
     let before = fleet.internet.count();

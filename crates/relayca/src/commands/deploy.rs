@@ -16,13 +16,13 @@ use crate::deploying::carrying::{self, Looked, Way};
 use crate::deploying::host_key;
 use crate::deploying::ssh::Ssh;
 use crate::deploying::target::{self, Other, Target};
-use crate::deploying::{Outcome, State};
+use crate::deploying::{NOT_ASKED, Outcome, State, standing};
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::printer::{count, one_line};
 use crate::process;
 use crate::run::Run;
-use crate::steps::quoted;
+use crate::steps::{quoted, relayca};
 
 /// Runs the command; gives the exit code.
 pub fn run(run: &Run, arguments: &Deploy) -> Result<u8, Failure> {
@@ -70,7 +70,10 @@ pub fn run(run: &Run, arguments: &Deploy) -> Result<u8, Failure> {
     };
     // On an interrupt each host is told what became of it, and then this ends.
     let undisturbed = process::undisturbed();
-    let mut outcomes: Vec<Outcome> = others.into_iter().map(left_alone).collect();
+    let mut outcomes: Vec<Outcome> = others
+        .into_iter()
+        .map(|other| left_alone(&home, other))
+        .collect();
     outcomes.iter().for_each(told);
     outcomes.extend(carrying::carry_out(&way, &targets, &told)?);
     if let Err(failure) = record(run, &home, &targets, &outcomes) {
@@ -79,7 +82,7 @@ pub fn run(run: &Run, arguments: &Deploy) -> Result<u8, Failure> {
             failure.message
         ));
     }
-    let code = report(run, &outcomes)?;
+    let code = report(run, &home, &outcomes)?;
     let interrupted = process::interrupted();
     drop(undisturbed);
     if interrupted {
@@ -112,7 +115,7 @@ fn refuse_named(home: &Home, arguments: &Deploy, others: &[Other]) -> Result<(),
     for text in &arguments.hosts {
         let (host, _) = known_host(home, text)?;
         if let Some(other) = others.iter().find(|other| other.host == host) {
-            let what = by_hand(other);
+            let what = by_hand(home, other);
             return Err(
                 Failure::new(format!("`{host}`: {}; nothing was done", other.why))
                     .hint(format!("paste there what {what} prints")),
@@ -122,18 +125,19 @@ fn refuse_named(home: &Home, arguments: &Deploy, others: &[Other]) -> Result<(),
     Ok(())
 }
 
-fn by_hand(other: &Other) -> String {
+fn by_hand(home: &Home, other: &Other) -> String {
+    let relayca = relayca(home);
     let list = if other.relay {
-        "`relayca map --format paste` and "
+        format!("`{relayca} map --format paste` and ")
     } else {
-        ""
+        String::new()
     };
-    format!("{list}`relayca snippet {}`", other.host)
+    format!("{list}`{relayca} snippet {}`", other.host)
 }
 
-fn left_alone(other: Other) -> Outcome {
+fn left_alone(home: &Home, other: Other) -> Outcome {
     Outcome {
-        hint: Some(format!("paste there what {} prints", by_hand(&other))),
+        hint: Some(format!("paste there what {} prints", by_hand(home, &other))),
         host: other.host,
         relay: other.relay,
         state: State::Skipped,
@@ -222,7 +226,7 @@ fn record(run: &Run, home: &Home, targets: &[Target], outcomes: &[Outcome]) -> R
     Ok(change.commit()?)
 }
 
-fn report(run: &Run, outcomes: &[Outcome]) -> Result<u8, Failure> {
+fn report(run: &Run, home: &Home, outcomes: &[Outcome]) -> Result<u8, Failure> {
     let printer = &run.printer;
     if printer.json {
         let hosts: Vec<Value> = outcomes
@@ -253,10 +257,12 @@ fn report(run: &Run, outcomes: &[Outcome]) -> Result<u8, Failure> {
     let bad_relays = number(&|one| one.relay && !one.state.is_good());
     let unknown = number(&|one| one.state == State::Unknown);
     let bad = number(&|one| !one.state.is_good());
-    if bad_relays > 0 {
+    // Of one that was not even asked nobody knows.
+    let behind = number(&|one| one.relay && !one.state.is_good() && one.told != NOT_ASKED);
+    if behind > 0 {
         printer.warning(&format!(
             "{} not up to date: whoever was taken out of the list since may still relay there",
-            count(bad_relays, "relay is", "relays are")
+            count(behind, "relay is", "relays are")
         ));
     }
     let mut parts = Vec::new();
@@ -278,7 +284,10 @@ fn report(run: &Run, outcomes: &[Outcome]) -> Result<u8, Failure> {
         parts.join(", ")
     ));
     if bad > 0 {
-        printer.note("next: remove the cause and run it again; what is in place stays, and `relayca deploy --status` asks all hosts");
+        printer.note(&format!(
+            "next: remove the cause and run it again; what is in place stays, and `{} deploy --status` asks all hosts",
+            relayca(home)
+        ));
     }
     Ok(match (bad_relays + unknown, bad) {
         (0, 0) => 0,
@@ -388,8 +397,24 @@ fn status(way: &Way<'_>, targets: &[Target], others: &[Other]) -> Result<u8, Fai
         "{current} of {} current",
         count(targets.len() + others.len(), "host", "hosts")
     ));
-    if lag {
-        printer.note("next: `relayca deploy HOST`, or --relays, or --all");
+    let stopped: Vec<&str> = both()
+        .filter(|(_, looked)| looked.answer.as_ref().is_ok_and(|answer| !answer.running))
+        .map(|(target, _)| target.host.as_str())
+        .collect();
+    if !stopped.is_empty() {
+        printer.note(&format!(
+            "next: `postfix start` on {}; if it ends, its log tells why",
+            stopped.join(", ")
+        ));
+    }
+    if looked
+        .iter()
+        .any(|looked| standing::wants_deploy(&looked.lags))
+    {
+        printer.note(&format!(
+            "next: `{} deploy HOST`, or --relays, or --all",
+            relayca(way.home)
+        ));
     }
     Ok(match (bad, lag) {
         (true, _) => CRITICAL,

@@ -260,9 +260,9 @@ fn report(run: &Run, home: &Home, chosen: &[CertificateRecord], shorter: bool, h
     }
     if shorter {
         let or = if home.settings.have_postfix([]) {
-            ", or `relayca deploy --relays`"
+            format!(", or `{relayca} deploy --relays`")
         } else {
-            ""
+            String::new()
         };
         run.printer.note(&format!(
             "next: paste the map on every relay{or}; until then the host may still relay there"

@@ -15,7 +15,7 @@ use super::keys::{Carried, Opener};
 use super::ssh::{End, Ran, Ssh, in_parallel};
 use super::standing::{self, INVALID, Key, Lag};
 use super::target::Target;
-use super::{Outcome, State};
+use super::{NOT_ASKED, Outcome, State};
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::installing::digest;
@@ -23,13 +23,12 @@ use crate::pieces;
 use crate::process;
 use crate::progress;
 use crate::run::Run;
+use crate::steps::relayca;
 
 /// How often a host is asked again after the line broke, and how often while a run is at work there; a second apart.
 const ASKED_AGAIN: (u32, u32) = (3, 90);
 /// The sealed bundle's name in what is sent.
 const SEALED: &str = "sealed.tar.age";
-/// What to do where a relay has a list of a later change than the authority is at.
-const OLDER_HINT: &str = "was this authority made anew or restored from a backup, or is there another copy of it? Its list may let in again who was revoked since: look it through with `relayca list`, then --older brings it";
 /// Begins what is told where ssh did not get as far as our script.
 const NOT_REACHED: &str = "not reached; ";
 
@@ -184,7 +183,7 @@ fn plan(
     let answer = match &looked.answer {
         Ok(answer) => answer,
         Err(_) if process::interrupted() => {
-            return over(State::Skipped, "interrupted before it", None);
+            return over(State::Skipped, NOT_ASKED, None);
         }
         Err(why) => return over(State::Failed, why, reach_hint(target, why)),
     };
@@ -197,7 +196,7 @@ fn plan(
         let told = format!(
             "the list there is of change {there} of the authority, and this authority is at {ours}"
         );
-        return over(State::Failed, &told, Some(OLDER_HINT.to_owned()));
+        return over(State::Failed, &told, Some(older_hint(way.home)));
     }
     if let Some(lag) = standing::refused(&looked.lags) {
         return over(State::Failed, &lag.told, lag.hint.clone());
@@ -226,6 +225,14 @@ fn plan(
         Ok(carried) => Ok(Planned::Wanting(carried)),
         Err(failure) => over(State::Failed, &failure.message, failure.hint),
     }
+}
+
+/// What to do where a relay has a list of a later change than the authority is at.
+fn older_hint(home: &Home) -> String {
+    let relayca = relayca(home);
+    format!(
+        "was this authority made anew or restored from a backup, or is there another copy of it? Its list may let in again who was revoked since: look it through with `{relayca} list`, then --older brings it"
+    )
 }
 
 /// What helps where ssh did not get there.
@@ -392,7 +399,8 @@ fn ask_again(way: &Way<'_>, one: &Wanting<'_>, why: &str) -> Result<Outcome, Fai
     let unknown = |told: String| {
         let mut outcome = outcome_of(one, State::Unknown, told);
         outcome.hint = Some(format!(
-            "it has all of it or nothing; `relayca deploy --status {}` asks it",
+            "it has all of it or nothing; `{} deploy --status {}` asks it",
+            relayca(way.home),
             target.host
         ));
         outcome

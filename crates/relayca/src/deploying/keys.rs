@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::home::Home;
 use crate::issuing::LONGEST_BUNDLE;
 use crate::run::Run;
+use crate::steps::relayca;
 
 /// What goes along with the public files.
 #[derive(Debug)]
@@ -58,7 +59,8 @@ impl Opener {
                 "its key was made on the host, and is not there",
             )
             .hint(format!(
-                "`relayca renew --rekey {host}` gives it a new one; or put the key where it belongs"
+                "`{} renew --rekey {host}` gives it a new one; or put the key where it belongs",
+                relayca(home)
             ))));
         }
         if !home.path(&passphrase).exists() {
@@ -71,11 +73,11 @@ impl Opener {
             return Ok(Ok(Carried::Nothing));
         };
         let passphrase = passphrase_by(home, &passphrase, identities)?;
-        Ok(key_in_bundle(home, host, &passphrase).and_then(|key| fits(key, target)))
+        Ok(key_in_bundle(home, host, &passphrase).and_then(|key| fits(home, key, target)))
     }
 }
 
-fn fits(key: Entry, target: &Target) -> Result<Carried, Failure> {
+fn fits(home: &Home, key: Entry, target: &Target) -> Result<Carried, Failure> {
     let found = std::str::from_utf8(&key.content)
         .ok()
         .and_then(|text| PrivateKey::from_pem(text).ok());
@@ -85,7 +87,7 @@ fn fits(key: Entry, target: &Target) -> Result<Carried, Failure> {
     Err(Failure::new(
         "the key in its bundle does not belong to its newest certificate, and the right one is not there",
     )
-    .hint(format!("`relayca renew --rekey {}` gives it a new one", target.host)))
+    .hint(format!("`{} renew --rekey {}` gives it a new one", relayca(home), target.host)))
 }
 
 fn sealed(home: &Home, target: &Target, relative: &str) -> Result<Carried, Failure> {

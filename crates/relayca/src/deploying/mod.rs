@@ -17,6 +17,9 @@ pub mod target;
 
 use relayca_ca::HostName;
 
+/// What is told of a host where an interrupt came before it was asked.
+pub const NOT_ASKED: &str = "interrupted before it was asked";
+
 /// What came of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {

@@ -129,9 +129,9 @@ fn notes(run: &Run, home: &Home, issued: &[Issued], relays: bool) {
             .settings
             .have_postfix(issued.iter().map(|issued| &issued.host))
         {
-            ", or let `relayca deploy` take them"
+            format!(", or let `{} deploy` take them", steps::relayca(home))
         } else {
-            ""
+            String::new()
         };
         printer.note(&format!("next: paste the steps in their order, the relay's first{or}; until then the host's mail waits in its queue"));
     }
