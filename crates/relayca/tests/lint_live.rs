@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use xtask::lab::{Instance, Setup};
-use xtask::main_job::Pair;
+use xtask::main_job::{MAIL_HOST, Pair, RELAY};
 
 const RELAYCA: &str = env!("CARGO_BIN_EXE_relayca");
 
@@ -51,6 +51,74 @@ fn a_pair_set_up_with_what_relayca_prints_has_nothing_to_mend() {
         assert_eq!(code, 0, "{stdout}{stderr}");
         assert!(stderr.contains("0 errors, 0 warnings"), "{stderr}");
     }
+}
+
+#[test]
+fn no_fix_edits_the_block_that_relayca_marks_as_its_own() {
+    let cached = |host: &str, side: &str| {
+        let (name, value) = (
+            format!("{side}_tls_session_cache_database"),
+            format!("btree:${{data_directory}}/{side}_scache"),
+        );
+        Setup::new(host).set(&name, &value)
+    };
+    let pair = Pair::between(
+        Path::new(RELAYCA),
+        cached(RELAY, "smtpd"),
+        cached(MAIL_HOST, "smtp"),
+        &[],
+        None,
+    )
+    .unwrap();
+    pair.issue(&[]).unwrap();
+    for (instance, half) in [
+        (&pair.relay, "postconf -e 'smtpd_tls_received_header = yes'"),
+        (
+            &pair.mail_host,
+            "postconf -e 'smtp_tls_session_cache_database ='",
+        ),
+    ] {
+        let master_cf = instance.config().join("master.cf");
+        let before = std::fs::read_to_string(&master_cf).unwrap();
+        let (_, script, stderr) = lint(instance, &["--fix"]);
+        assert!(script.contains(half), "{script}{stderr}");
+        for option in ["-P ", "-PX ", "-F ", "-M# "] {
+            assert!(
+                !script.contains(&format!("postconf {option}'relayca")),
+                "{script}"
+            );
+            assert!(
+                !script.contains(&format!("postconf {option}'{}/", pair.port.number())),
+                "{script}"
+            );
+        }
+        let pasted = instance.paste(&script).unwrap();
+        assert!(pasted.ok(), "{script}\n{}", pasted.stderr);
+        assert_eq!(before, std::fs::read_to_string(&master_cf).unwrap());
+        let after = findings(instance);
+        for rule in [
+            "received-header-without-tls",
+            "session-cache-option-without-effect",
+        ] {
+            assert!(!after.iter().any(|(id, _)| id == rule), "{after:?}");
+        }
+    }
+
+    // What only an edit of the block would mend is told in words.
+    let master_cf = pair.relay.config().join("master.cf");
+    let edited = std::fs::read_to_string(&master_cf).unwrap().replace(
+        "smtpd_tls_security_level=encrypt",
+        "smtpd_tls_security_level=may",
+    );
+    std::fs::write(&master_cf, edited).unwrap();
+    let (code, script, _) = lint(&pair.relay, &["--fix"]);
+    assert!(code >= 3, "{script}");
+    assert!(
+        script.contains("# ")
+            && script.contains("stands in relayca's own block, which is not edited"),
+        "{script}"
+    );
+    assert!(!script.contains("postconf -P"), "{script}");
 }
 
 #[test]

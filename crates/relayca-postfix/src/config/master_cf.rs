@@ -4,6 +4,7 @@
 //! would not take as it was meant. Refuses to know: what a parameter means.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::MASTER_CF;
 use super::defect::{Defect, DefectKind, Defects, shown};
@@ -50,6 +51,8 @@ pub struct Service {
     pub line: u32,
     /// How many lines of the file it spans, comments between them counted too.
     pub lines: u32,
+    /// Whether it stands in a block that relayca marks as its own.
+    pub marked: bool,
     /// Where in the options the last of a name is.
     last: HashMap<String, usize>,
 }
@@ -144,6 +147,7 @@ impl MasterCf {
         defects.add_lines(&lines);
         let mut services: Vec<Service> = Vec::new();
         let mut seen: HashMap<(String, String), usize> = HashMap::new();
+        let marked = marked_lines(bytes);
         for logical in &lines.lines {
             if logical.is_orphan() {
                 let text = logical.text.trim_start();
@@ -154,9 +158,10 @@ impl MasterCf {
                 );
                 continue;
             }
-            let Some(service) = read_service(logical, &mut defects) else {
+            let Some(mut service) = read_service(logical, &mut defects) else {
                 continue;
             };
+            service.marked = marked.iter().any(|lines| lines.contains(&service.line));
             if let Some(before) = seen.insert(endpoint(&service), services.len())
                 && let Some(before) = services.get(before)
             {
@@ -185,6 +190,21 @@ impl MasterCf {
             .rev()
             .find(|service| service.name == name && service.kind == kind)
     }
+}
+
+/// The lines of the blocks that relayca put there, as its own script finds them. One without an end goes to the end of the file.
+fn marked_lines(bytes: &[u8]) -> Vec<Range<u32>> {
+    let mut found = Vec::new();
+    let mut begun = None;
+    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        if line.starts_with(b"# BEGIN relayca ") {
+            begun.get_or_insert(number);
+        } else if line.starts_with(b"# END relayca ") {
+            found.extend(begun.take().map(|begun| begun..number));
+        }
+    }
+    found.extend(begun.map(|begun| begun..u32::MAX));
+    found
 }
 
 /// By what master(8) tells two services apart: kind and place, a port by its number.
@@ -258,6 +278,7 @@ fn read_service(logical: &Logical, defects: &mut Defects) -> Option<Service> {
         options: Vec::new(),
         line,
         lines: logical.span(),
+        marked: false,
         last: HashMap::new(),
     };
     for (at, text) in found {

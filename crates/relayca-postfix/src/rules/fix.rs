@@ -144,6 +144,21 @@ pub fn note(text: &str) -> String {
     format!("# {}", text.trim())
 }
 
+/// Whether a line of these, command or note, would have a service of master.cf changed.
+pub(super) fn edits_service(line: &str, label: &str) -> bool {
+    match line.strip_prefix("# ") {
+        Some(note) => {
+            let tells = note.starts_with("in master.cf, ") || note.ends_with(" out of master.cf");
+            let is_label = |word: &str| word.trim_end_matches(':') == label;
+            tells && note.split(' ').any(is_label)
+        }
+        None => ["-P", "-PX", "-F", "-M#"].iter().any(|option| {
+            line.strip_prefix(&format!("postconf {option} '{label}"))
+                .is_some_and(|rest| rest.starts_with(['/', '\'']))
+        }),
+    }
+}
+
 /// One word for `sh`, whatever is in it.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -211,6 +226,23 @@ mod tests {
             field("smtp/unix", "chroot", "n"),
             "postconf -F 'smtp/unix/chroot=n'"
         );
+    }
+
+    #[test]
+    fn what_edits_a_service_is_known_by_its_line() {
+        for line in [
+            override_("2500/inet", "a", "b"),
+            override_("2500/inet", "a", "b c"),
+            unset_override("2500/inet", "a"),
+            field("2500/inet", "chroot", "n"),
+            field("2500/inet", "chroot", ""),
+            without_service("2500/inet"),
+        ] {
+            assert!(edits_service(&line, "2500/inet"), "{line}");
+            assert!(!edits_service(&line, "500/inet"), "{line}");
+            assert!(!edits_service(&line, "2500/in"), "{line}");
+        }
+        assert!(!edits_service(&set("a", "2500/inet"), "2500/inet"));
     }
 
     #[test]

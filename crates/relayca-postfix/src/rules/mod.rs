@@ -152,6 +152,9 @@ pub fn judge(subject: &Subject<'_>) -> Vec<Finding> {
     for rule in all() {
         (rule.check)(subject, &mut findings);
     }
+    for finding in &mut findings {
+        leave_marked_alone(subject.config, finding);
+    }
     findings.sort_by(|one, other| {
         (
             &one.place,
@@ -170,4 +173,20 @@ pub fn judge(subject: &Subject<'_>) -> Vec<Finding> {
     });
     findings.dedup();
     findings
+}
+
+/// relayca's own block is whole or it is another one: `postconf -P` tears its comments apart, and the next `deploy` calls it edited.
+/// What is left of a remedy is its half in main.cf, or words.
+fn leave_marked_alone(config: &Config, finding: &mut Finding) {
+    for service in config.master.services.iter().filter(|one| one.marked) {
+        let label = service.label();
+        let before = finding.fix.len();
+        finding.fix.retain(|line| !fix::edits_service(line, &label));
+        let in_main = |line: &String| line.starts_with("postconf -");
+        if finding.fix.len() < before && !finding.fix.iter().any(in_main) {
+            finding.fix = vec![fix::note(&format!(
+                "{label} stands in relayca's own block, which is not edited: paste again what `relayca snippet` prints for this host"
+            ))];
+        }
+    }
 }

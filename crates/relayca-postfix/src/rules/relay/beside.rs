@@ -172,6 +172,10 @@ fn without_received(subject: &Subject<'_>, out: &mut Vec<Finding>) {
             continue;
         }
         let label = relay.label();
+        // relayca's own block is not edited, and for any other service it does no harm.
+        let of_main = relay.service.is_some_and(|service| service.marked)
+            && !relay.sets("smtpd_tls_received_header");
+        let edited = label.as_deref().filter(|_| !of_main);
         out.push(
             WITHOUT_RECEIVED
                 .finds(
@@ -180,7 +184,7 @@ fn without_received(subject: &Subject<'_>, out: &mut Vec<Finding>) {
                 )
                 .on(label.clone())
                 .fix([
-                    fix::set_for(label.as_deref(), "smtpd_tls_received_header", "yes"),
+                    fix::set_for(edited, "smtpd_tls_received_header", "yes"),
                     fix::reload(),
                 ]),
         );
