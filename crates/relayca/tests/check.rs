@@ -229,6 +229,9 @@ fn relayca_toml_is_compared_with_what_was_issued() {
     );
     add("[host.\"mailhost.example.org\"]\nsenders = [\"example.org\"]\n");
     assert_eq!(check(&admin, &[]), [format!("senders-stale warning {MAP}")]);
+    // What ends it, whether the relay has them already or not.
+    let hint = "`relayca bundle relayhost.example.org` writes them anew";
+    assert!(admin.run(&["check"]).stderr.contains(hint));
     admin.done(&["bundle", "relayhost"]);
     assert_eq!(check(&admin, &[]), [""; 0]);
     again();

@@ -87,6 +87,10 @@ pub fn findings(
                     _ => continue,
                 };
                 if differs.is_empty() && !same_senders {
+                    let or = match &one.holds {
+                        Holds::Map(..) => format!(", or `{} deploy {}`", look.relayca, one.relay),
+                        _ => String::new(),
+                    };
                     found.push(Finding::warning(
                         "senders-stale",
                         &one.file,
@@ -95,8 +99,8 @@ pub fn findings(
                             one.relay
                         ),
                         format!(
-                            "`{} snippet {}` and `{} map --format paste` print what to paste there",
-                            look.relayca, one.relay, look.relayca
+                            "`{0} bundle {1}` writes them anew; then paste there what `{0} snippet {1}` and `{0} map --format paste` print{or}",
+                            look.relayca, one.relay
                         ),
                     ));
                 }
