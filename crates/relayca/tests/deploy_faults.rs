@@ -6,6 +6,7 @@ mod install_kit;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -420,16 +421,40 @@ fn a_host_that_install_set_up_is_left_to_it_and_uninstall_still_leaves_no_trace(
     ended(&fleet.deploy(&["--relays"]), 0);
     ended(&fleet.deploy(&["--status", "mailhost"]), 0);
     fleet.admin.done(&["renew", "mailhost"]).unwrap();
-    // It is not there any more.
+    // It is nowhere to be found: a home with nothing in it.
+    let home = host.instance.directory().join("home");
+    fs::create_dir_all(home.join(".local/bin")).unwrap();
+    host.shim(
+        "sudo",
+        &format!(
+            "#!/bin/sh\nshift\nexport HOME={}\nexec \"$@\"\n",
+            home.display()
+        ),
+    );
+    let section = format!("\n[host.\"{MAIL_HOST}\"]\n");
+    fleet
+        .admin
+        .edit(&section, &format!("{section}sudo = true\n"))
+        .unwrap();
     let now = stand(&host.instance.config());
     let said = fleet.deploy(&["mailhost"]);
     let all = ended(&said, 3);
     assert!(
-        all.contains("`relayca install` set this host up and is not there any more"),
+        all.contains("`relayca install` set this host up")
+            && all.contains("on the PATH of this login"),
         "{all}"
     );
     same(&now, &stand(&host.instance.config()));
-    host.shim("relayca", &format!("#!/bin/sh\nexec {RELAYCA} \"$@\"\n"));
+    // Where others could have written it, it is not run; root's own is, though no PATH names it.
+    let own = home.join(".local/bin/relayca");
+    deploy_kit::program(&own, &format!("#!/bin/sh\nexec {RELAYCA} \"$@\"\n"));
+    for (mode, runs) in [(0o775, false), (0o757, false), (0o755, true)] {
+        fs::set_permissions(&own, fs::Permissions::from_mode(mode)).unwrap();
+        if !runs {
+            ended(&fleet.deploy(&["mailhost"]), 3);
+        }
+    }
+    same(&now, &stand(&host.instance.config()));
     let said = fleet.deploy(&["mailhost"]);
     assert!(ended(&said, 0).contains("by `relayca install`"));
     assert_eq!(state(&said, MAIL_HOST), "deployed");

@@ -255,14 +255,24 @@ unpack() {
   esac
 }
 
+# A login has often less in its PATH than a terminal. What others than root could have written is not run.
+find_relayca() {
+  command -v relayca && return
+  for place in "${HOME:-/root}/.local/bin" "${HOME:-/root}/.cargo/bin" /usr/local/bin; do
+    set -- $(ls -ldnL "$place/relayca" 2> /dev/null)
+    case ${1:-}.${3:-} in (-??x?-??-*.0) echo "$place/relayca"; return ;; esac
+  done
+}
+
 # `relayca install` set this host up: it keeps its record, and so `uninstall` goes on working.
 leave_it_to_install() {
-  command -v relayca > /dev/null || give_up "\`relayca install\` set this host up and is not there any more: install it again, or take its work back with it first"
+  program=$(find_relayca)
+  [ -n "$program" ] || give_up "\`relayca install\` set this host up, and relayca is neither on the PATH of this login nor root's in ~/.local/bin, ~/.cargo/bin or /usr/local/bin: put it there, or into /usr/bin; or take its work back with it first"
   [ "$sends" != sealed ] || give_up "\`relayca install\` set this host up: give it the sealed bundle itself"
   # Its own lock is the same one, and who comes next clears our place.
   apart=$(mktemp -d "$files/.bundle.XXXXXX") && mv "$work/payload" "$apart/payload" && rm -rf "$work" && work=$apart || give_up "$files cannot be written to"
   exec 9<&-
-  relayca install "$work/payload" $older --apply --no-probe --json --config-directory "$config" > "$work/out" 2> "$work/said" < /dev/null || give_up "relayca install: $(in_short "$work/said")"
+  "$program" install "$work/payload" $older --apply --no-probe --json --config-directory "$config" > "$work/out" 2> "$work/said" < /dev/null || give_up "relayca install: $(in_short "$work/said")"
   tell 'note by `relayca install`, which set this host up'
   if grep -q '"status": *"unchanged"' "$work/out"; then end=unchanged; else end=deployed; fi
   exit 0
