@@ -87,7 +87,9 @@ fn the_relay_as_printed_is_closed_to_all_but_its_mail_host() {
     let pair = pair();
     let matrix = Matrix::of(&pair, &[]);
     assert_eq!(matrix.code, 0, "{:#}", matrix.whole);
-    assert_eq!(matrix.with("good").len(), matrix.rows.len());
+    // There is no revoked key to show: that row was not tried, and makes nothing worse.
+    assert_eq!(matrix.with("good").len(), matrix.rows.len() - 1);
+    assert_eq!(matrix.with("note"), ["revoked"]);
     assert_eq!(matrix.whole["status"], "good");
     let row = |id: &str| &matrix.rows[id];
     assert_eq!(row("good")["was"], "accepted");
@@ -140,7 +142,12 @@ fn the_relay_as_printed_is_closed_to_all_but_its_mail_host() {
     ] {
         assert!(log.contains(words), "{words}\n{log}");
     }
-    assert!(matrix.text("revoked").contains("`unlisted` stands for it"));
+    assert_eq!(row("revoked")["was"], "untried");
+    assert_eq!(row("revoked")["code"], Value::Null);
+    assert_eq!(
+        matrix.text("revoked"),
+        "no mail host's certificate was revoked that is valid otherwise; the row `unlisted` is a try of the same kind"
+    );
     assert_eq!(row("plaintext")["code"], 530);
     assert_eq!(row("vrfy")["code"], 502);
     // Without tickets OpenSSL gives references to a cache that there is none of.
@@ -165,7 +172,8 @@ fn the_relay_as_printed_is_closed_to_all_but_its_mail_host() {
             said.stdout
         );
     }
-    assert!(said.stderr.contains("refuses all else"), "{}", said.stderr);
+    let tries = format!("refuses all else: {} tries", matrix.rows.len() - 1);
+    assert!(said.stderr.contains(&tries), "{}", said.stderr);
     assert!(
         said.stderr.contains("no message was sent"),
         "{}",
@@ -241,7 +249,7 @@ fn a_relay_that_only_asks_for_certificates_is_unmasked_by_the_listed_key() {
 #[test]
 fn maps_and_restrictions_that_let_all_in_are_found() {
     let mut pair = pair();
-    let every_valid = ["revoked", "unlisted"];
+    let every_valid = ["unlisted"];
     shows(&pair, &["relay_clientcerts=static:yes"], &every_valid);
     let map = format!(
         "relay_clientcerts=${{default_database_type}}:{}/relayca/relay_clientcerts",
@@ -265,7 +273,6 @@ fn maps_and_restrictions_that_let_all_in_are_found() {
         "not-yet-valid",
         "other-ca",
         "relay",
-        "revoked",
         "self-signed",
         "unlisted",
     ];
@@ -306,6 +313,12 @@ fn maps_and_restrictions_that_let_all_in_are_found() {
         .unwrap();
     let revoked = pair.admin.done(&["revoke", "second"]).unwrap();
     let matrix = shows(&pair, &[], &["revoked"]);
+    let hint = matrix.rows["revoked"]["hint"].as_str().unwrap();
+    assert!(
+        hint.contains("the list on the relay is an old one"),
+        "{hint}"
+    );
+    assert!(hint.contains("`relayca deploy --relays`"), "{hint}");
     assert_ne!(matrix.rows["revoked"]["fingerprint"], Value::Null);
     assert_eq!(matrix.rows["revoked"]["listed"], Value::Null);
     pair.paste(&revoked).unwrap();
@@ -323,7 +336,7 @@ fn refusals_for_good_are_a_warning_unless_they_are_wanted() {
     let matrix = Matrix::of(&pair, &[]);
     assert_eq!(matrix.code, 3, "{:#}", matrix.whole);
     assert_eq!(matrix.with("fault"), [""; 0]);
-    assert_eq!(matrix.with("warning"), ["revoked", "unlisted"]);
+    assert_eq!(matrix.with("warning"), ["unlisted"]);
     assert_eq!(matrix.rows["unlisted"]["code"], 554);
     assert!(
         matrix.rows["unlisted"]["hint"]
@@ -449,6 +462,20 @@ fn what_the_authority_cannot_open_is_told_and_what_to_give_for_it() {
     );
     let matrix = Matrix::of(&pair, &["--as", "mailhost", "-i", &admins, "-i", &own]);
     assert_eq!(matrix.code, 0, "{:#}", matrix.whole);
+    // Revoked, and its bundle opens for nobody here: that is told, and is no try.
+    let printed = pair.admin.done(&["revoke", "mailhost"]).unwrap();
+    pair.paste(&printed).unwrap();
+    let files = ["--cert-file", &crt, "--key-file", &secret];
+    let matrix = Matrix::of(&pair, &files);
+    assert_eq!(matrix.rows["revoked"]["was"], "untried");
+    assert_eq!(matrix.rows["revoked"]["verdict"], "note");
+    assert!(
+        matrix
+            .text("revoked")
+            .contains("is sealed to a key of that host"),
+        "{:#}",
+        matrix.whole
+    );
     // A relay of another name answers: its certificate is a row, too.
     let matrix = Matrix::of(
         &pair,

@@ -6,11 +6,13 @@
 use relayca_ca::{HostName, PrivateKey};
 use relayca_probe::{Mode, Offers, OldVersion, TlsVersions};
 
+pub use self::tried::UNTRIED;
 use self::tried::{ACCEPTED, REFUSED, Tried, client, row};
 use super::asking::{Envelope, Outcome, Place, Stage};
 use super::closed::{self, InTheClear, UnderTls};
 use super::credentials::{Credential, Fault, Forge};
 use super::judging::{Judges, judge};
+use super::remedies;
 use super::services::Mark;
 
 mod tried;
@@ -31,8 +33,8 @@ pub struct Plan<'a> {
     pub good: Result<(Credential, PrivateKey), String>,
     /// The relay's own certificate with its key, where its bundle opens.
     pub own: Option<Credential>,
-    /// A revoked certificate that was valid otherwise, where its bundle opens.
-    pub revoked: Option<Credential>,
+    /// A revoked certificate that is valid otherwise; or why there is none to show.
+    pub revoked: Result<Credential, String>,
     /// The host that the map lists this certificate for.
     pub listed: &'a dyn Fn(&Credential) -> Option<String>,
     /// The digest of fingerprints, and who judges the relay's own certificate.
@@ -120,7 +122,7 @@ fn server(tried: &mut Tried<'_>) {
             row.hint = worst.and_then(|check| check.hint.clone());
             match row.mark {
                 Mark::Fault => row.was = "bad",
-                Mark::Untried => row.was = "untried",
+                Mark::Untried => row.was = UNTRIED,
                 _ => {}
             }
         }
@@ -156,15 +158,20 @@ fn unlisted(tried: &mut Tried<'_>) {
         tried.show_made(id, what, &made);
     }
     match &tried.plan.revoked {
-        Some(revoked) => {
+        Ok(revoked) => {
             tried.show(
                 "revoked",
                 "a revoked one".to_owned(),
                 REFUSED,
                 Some(revoked),
             );
+            let lists = tried.refused("unlisted");
+            let taken = tried.rows.last_mut().filter(|row| row.was == ACCEPTED);
+            if let Some(row) = taken.filter(|_| lists) {
+                row.hint = Some(remedies::OLD_LIST.to_owned());
+            }
         }
-        None => tried.stand_in("revoked", "a revoked one", "unlisted"),
+        Err(why) => tried.stand_in("revoked", "a revoked one", why, "unlisted"),
     }
     match &tried.plan.own {
         Some(own) => tried.show(

@@ -12,6 +12,9 @@ pub const PERMANENT: &str = "a mistake in the map would bounce mail for good: wi
 /// Where the right certificate could not even be shown.
 pub const NOT_ASKED: &str = "the relay asks for no certificate: `smtpd_tls_ask_ccert=yes` and `smtpd_tls_req_ccert=yes` with `smtpd_tls_security_level=encrypt`";
 
+/// Where a revoked key is taken, and one that was never listed is not.
+pub const OLD_LIST: &str = "the list on the relay is an old one, from before the revocation: `relayca deploy --relays`, or paste there what `relayca map --format paste` prints";
+
 /// What mends a row.
 pub fn of(id: &str, mark: Mark, outcome: &Outcome) -> Option<String> {
     match mark {

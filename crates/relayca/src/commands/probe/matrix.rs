@@ -16,7 +16,7 @@ use crate::probing::asking::Envelope;
 use crate::probing::credentials::{Credential, Forge};
 use crate::probing::in_a_line;
 use crate::probing::judging::Judges;
-use crate::probing::matrix::{self, Plan, Row};
+use crate::probing::matrix::{self, Plan, Row, UNTRIED};
 use crate::probing::services::{FAULTY, Mark, PARTLY};
 use crate::run::Run;
 
@@ -63,7 +63,10 @@ pub fn run(run: &Run, arguments: &Probe) -> Result<u8, Failure> {
         }),
         relay,
         good,
-        revoked: opening.and_then(|(home, keys)| whom::revoked(run, home, &keys.admins, &whom)),
+        revoked: match opening {
+            Some((home, keys)) => whom::revoked(run, home, &keys.admins, &whom),
+            None => Err("no authority is at hand to take one from".to_owned()),
+        },
         listed: &|credential: &Credential| whom.listed(credential),
         judges: Judges {
             authorities: &whom.authorities,
@@ -153,7 +156,9 @@ fn print(
     client: Option<Value>,
     rows: &[Row],
 ) -> Result<u8, Failure> {
-    let worst = rows.iter().map(|row| row.mark).max();
+    // A note stands where another row is a try of the same kind.
+    let marks = rows.iter().map(|row| row.mark);
+    let worst = marks.filter(|mark| *mark != Mark::Note).max();
     let code = match worst {
         Some(Mark::Good | Mark::Note) => 0,
         Some(Mark::Untried | Mark::Warning) => PARTLY,
@@ -196,19 +201,18 @@ fn print(
         }
     }
     let of = |mark: Mark| rows.iter().filter(|row| row.mark == mark).count();
+    let made = rows.iter().filter(|row| row.was != UNTRIED).count();
+    let tries = count(made, "try", "tries");
     let (open, odd, untried) = (of(Mark::Fault), of(Mark::Warning), of(Mark::Untried));
     run.printer.note(&match (open, odd + untried) {
         (0, 0) => format!(
-            "{place} lets in whom it should, and refuses all else: {}",
-            count(rows.len(), "try", "tries")
+            "{place} lets in whom it should, and refuses all else: {tries}"
         ),
         (0, _) => format!(
-            "of {} at {place}, nothing was open; {untried} could not be made, {odd} with a warning",
-            count(rows.len(), "try", "tries")
+            "of {tries} at {place}, nothing was open; {untried} more could not be made, {odd} with a warning"
         ),
         _ => format!(
-            "{place} is not as it must be: {open} of {}",
-            count(rows.len(), "try", "tries")
+            "{place} is not as it must be: {open} of {tries}"
         ),
     });
     run.printer.note("no message was sent");

@@ -409,38 +409,64 @@ fn key_in(
     key
 }
 
-/// A revoked certificate of a mail host that is valid otherwise, whose key is listed nowhere and whose bundle opens.
-pub fn revoked(run: &Run, home: &Home, admins: &Identities, whom: &Whom) -> Option<Credential> {
-    let inventory = home.inventory_read_only().ok()?;
+/// A revoked certificate of a mail host that is valid otherwise, whose key is listed nowhere and whose bundle opens; or why there is none.
+pub fn revoked(
+    run: &Run,
+    home: &Home,
+    admins: &Identities,
+    whom: &Whom,
+) -> Result<Credential, String> {
+    let said = |failure: Failure| failure.message;
+    let inventory = home.inventory_read_only().map_err(said)?;
     let filter = Filter {
         role: Some("mailhost".to_owned()),
         state: Some(State::Revoked),
         valid_at: Some(crate::dates::stamp(run.now)),
         ..Filter::default()
     };
-    let records = inventory.certificates(&filter).ok()?;
+    let records = inventory
+        .certificates(&filter)
+        .map_err(|error| said(error.into()))?;
+    let mut why = "no mail host's certificate was revoked that is valid otherwise".to_owned();
     // Each that does not open costs time; the newest are the likeliest to.
-    records
-        .iter()
-        .rev()
-        .take(8)
-        .filter_map(|record| opened(home, admins, record))
-        .find(|credential| whom.listed(credential).is_none())
+    for record in records.iter().rev().take(8) {
+        match opened(home, admins, record) {
+            Ok(credential) if whom.listed(&credential).is_none() => return Ok(credential),
+            Ok(_) => {}
+            Err(failure) => why = failure.message,
+        }
+    }
+    Err(why)
 }
 
-fn opened(home: &Home, admins: &Identities, record: &CertificateRecord) -> Option<Credential> {
-    let host = HostName::parse(&record.host).ok()?;
-    let certificate = Certificate::from_der(&record.certificate_der).ok()?;
+fn opened(
+    home: &Home,
+    admins: &Identities,
+    record: &CertificateRecord,
+) -> Result<Credential, Failure> {
+    let host = HostName::parse(&record.host)?;
+    let certificate = Certificate::from_der(&record.certificate_der)?;
     let serial = &record.serial;
-    [
+    let mut why = Failure::new(format!(
+        "no bundle here has the key of `{host}`'s revoked certificate"
+    ));
+    for (bundle, passphrase) in [
         (Home::bundle(&host), Home::bundle_passphrase(&host)),
         (
             Home::old_bundle(serial),
             Home::old_bundle_passphrase(serial),
         ),
-    ]
-    .iter()
-    .filter_map(|(bundle, passphrase)| key_in(home, admins, &host, bundle, passphrase).ok())
-    .find(|key| key.spki_der() == certificate.spki_der())
-    .map(|key| Credential::new(certificate, &key, &[]))
+    ] {
+        if !home.path(&bundle).exists() {
+            continue;
+        }
+        match key_in(home, admins, &host, &bundle, &passphrase) {
+            Ok(key) if key.spki_der() == certificate.spki_der() => {
+                return Ok(Credential::new(certificate, &key, &[]));
+            }
+            Ok(_) => {}
+            Err(failure) => why = failure,
+        }
+    }
+    Err(why)
 }

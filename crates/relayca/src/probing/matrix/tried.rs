@@ -46,13 +46,16 @@ pub const ACCEPTED: &str = "accepted";
 /// What must be so of versions and commands.
 const OFF: &str = "off";
 
+/// What becomes of a row for which nothing was asked.
+pub const UNTRIED: &str = "untried";
+
 /// A row that nothing has come of yet.
 pub fn row(id: &'static str, what: impl Into<String>, must: &'static str) -> Row {
     Row {
         id,
         what: what.into(),
         must,
-        was: "untried",
+        was: UNTRIED,
         mark: Mark::Untried,
         stage: None,
         code: None,
@@ -192,22 +195,19 @@ impl<'a> Tried<'a> {
         self.rows.push(row);
     }
 
-    /// A row whose certificate there is none of: another row's outcome stands for it, which the table says.
-    pub fn stand_in(&mut self, id: &'static str, what: &str, by: &str) {
+    /// A row that there is nothing to show for, while another row is a try of the same kind: a note, which makes nothing worse.
+    pub fn stand_in(&mut self, id: &'static str, what: &str, why: &str, by: &str) {
         let mut row = row(id, what, REFUSED);
-        if let Some(other) = self.rows.iter().find(|row| row.id == by) {
-            row.was = other.was;
-            row.mark = other.mark;
-            row.stage = other.stage;
-            row.code = other.code;
-            row.text = if other.mark == Mark::Untried {
-                other.text.clone()
-            } else {
-                format!("there is none to show; the row `{by}` stands for it")
-            };
-            row.hint.clone_from(&other.hint);
-        }
+        row.mark = Mark::Note;
+        row.text = format!("{why}; the row `{by}` is a try of the same kind");
         self.rows.push(row);
+    }
+
+    /// Whether a row was refused.
+    pub fn refused(&self, id: &str) -> bool {
+        self.rows
+            .iter()
+            .any(|row| row.id == id && row.was == REFUSED)
     }
 }
 
