@@ -301,6 +301,92 @@ fn sessions_are_told_as_they_end_and_blocks_do_not_matter() {
     }
 }
 
+/// A session of a client whose chain is good, from its first line to its last.
+fn session(process: u32, lines: &[&str], counts: &str) -> String {
+    let peer = "mail.example.org[192.0.2.7]";
+    let mut log = smtpd(process, &format!("connect from {peer}"));
+    log.push_str(&smtpd(process, TRUSTED));
+    for line in lines {
+        log.push_str(&smtpd(process, line));
+    }
+    log.push_str(&smtpd(process, &format!("disconnect from {peer} {counts}")));
+    log
+}
+
+const TAKEN: &str = "ehlo=2 starttls=1 mail=1 rcpt=1 data=1 quit=1 commands=7";
+const PROBED: &str = "ehlo=2 starttls=1 mail=1 rcpt=1 quit=1 commands=6";
+
+#[test]
+fn a_message_waits_as_long_as_the_last_word_of_it_says_so() {
+    let fate = |id: &str, to: &str, status: &str| {
+        smtp(&format!(
+            "{id}: to=<{to}>, relay=relay.example.org[192.0.2.1]:2500, delay=1, delays=0/0/0/1, dsn=4.0.0, status={status} (x)"
+        ))
+    };
+    let removed = |id: &str| format!("Nov 21 09:00:02 mail postfix/qmgr[3]: {id}: removed\n");
+    let of = |log: &str, way: Way| {
+        let report = explained(log);
+        let host = report.hosts.iter().find(|host| host.way == way).unwrap();
+        (host.accepted, host.relayed, host.waiting)
+    };
+    // One message that was put off twice is one that waits, on both sides of it.
+    let mut log = session(
+        1,
+        &["1F41D9F225D: client=mail.example.org[192.0.2.7]"],
+        TAKEN,
+    );
+    for _ in 0..2 {
+        log.push_str(&fate("1F41D9F225D", "a@example.net", "deferred"));
+    }
+    assert_eq!(of(&log, Way::From), (1, 0, 1));
+    assert_eq!(of(&log, Way::To), (0, 0, 1));
+    // Sent to one, it still waits for the other.
+    log.push_str(&fate("1F41D9F225D", "b@example.net", "deferred"));
+    log.push_str(&fate("1F41D9F225D", "a@example.net", "sent"));
+    assert_eq!(of(&log, Way::From), (1, 1, 1));
+    log.push_str(&fate("1F41D9F225D", "b@example.net", "sent"));
+    assert_eq!(of(&log, Way::From), (1, 2, 0));
+    assert_eq!(of(&log, Way::To), (0, 2, 0));
+    // Gone from the queue, whatever of it the log lacks.
+    let log = fate("2F41D9F225D", "a@example.net", "deferred");
+    assert_eq!(of(&log, Way::To), (0, 0, 1));
+    assert_eq!(of(&(log + &removed("2F41D9F225D")), Way::To), (0, 0, 0));
+    // So many are remembered, and no more are told of.
+    let many: String = (0..40_000)
+        .map(|n| fate(&format!("{n:011X}"), "a@example.net", "deferred"))
+        .collect();
+    assert_eq!(of(&many, Way::To), (0, 0, 32_768));
+}
+
+#[test]
+fn a_probe_takes_no_message_and_its_refusals_are_no_problem() {
+    let queued = ["1F41D9F225D: client=mail.example.org[192.0.2.7]"];
+    let report = explained(&session(1, &queued, PROBED));
+    let host = &report.hosts[0];
+    assert_eq!((host.accepted, host.state), (0, State::Seen));
+    assert_eq!(explained(&session(1, &queued, TAKEN)).hosts[0].accepted, 1);
+
+    let refused = |helo: &str| {
+        let line = format!(
+            "NOQUEUE: reject: RCPT from mail.example.org[192.0.2.7]: 450 4.3.2 <relayca-probe@example.com>: Recipient address rejected: Try again later; from=<postmaster@example.org> to=<relayca-probe@example.com> proto=ESMTP helo=<{helo}>"
+        );
+        explained(&session(
+            1,
+            &[&line],
+            "ehlo=2 starttls=1 mail=1 rcpt=0/1 quit=1 commands=5/6",
+        ))
+    };
+    let report = refused("mail.example.org");
+    assert_eq!(ids(&report), ["not-listed"]);
+    assert_eq!(report.hosts[0].state, State::Refused);
+    let report = refused("relayca.invalid");
+    assert_eq!(ids(&report), [""; 0]);
+    assert_eq!(
+        (report.hosts[0].refused, report.hosts[0].state),
+        (0, State::Seen)
+    );
+}
+
 #[test]
 fn only_the_host_and_the_time_asked_for_are_told() {
     let log = [

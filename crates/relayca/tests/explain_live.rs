@@ -291,8 +291,7 @@ fn a_message_is_relayed_then_eight_faults_are_named_with_their_hosts() {
         "",
         &[
             &format!("{RELAY}.key.pem\n"),
-            "relayca bundle relayhost.example.org
-",
+            "relayca passphrase relayhost.example.org  # opens",
         ],
     );
     mail_host.says("relay-cannot-start-tls", RELAY, &[]);

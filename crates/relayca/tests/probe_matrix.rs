@@ -159,6 +159,23 @@ fn the_relay_as_printed_is_closed_to_all_but_its_mail_host() {
     let connections = log.matches(": connect from").count();
     assert!(connections <= 30, "{connections}");
 
+    // What the relay's log has of it takes no message, and says that it may be this where it cannot tell.
+    let log = pair.relay.directory().join("of-the-matrix.log");
+    fs::write(&log, pair.relay.log()).unwrap();
+    let said = pair
+        .admin
+        .done(&["explain", log.to_str().unwrap(), "--json"])
+        .unwrap();
+    let explained: Value = serde_json::from_str(&said).unwrap();
+    for host in explained["hosts"].as_array().unwrap() {
+        assert_eq!(host["taken"], 0, "{host:#}");
+    }
+    for problem in explained["problems"].as_array().unwrap() {
+        let why = problem["why"].as_str().unwrap();
+        assert!(why.contains("`relayca probe"), "{problem:#}");
+        assert_ne!(problem["id"], "not-listed");
+    }
+
     // For people the same.
     let said = pair
         .admin

@@ -9,6 +9,7 @@ use super::ledger::{Key, Names, commands, enter};
 use super::line::Program;
 use super::meaning::{Kind, Meaning, Place};
 use super::meanings::{find, meaning_of};
+use super::message::Message;
 use super::peer::{self, Peer};
 use super::reader::{Context, Pending, Process, Reader, Told};
 use super::report::{Ended, Outcome, Reason, Way};
@@ -53,7 +54,7 @@ impl Reader<'_> {
                     .iter()
                     .any(|clue| clue.meaning.kind >= Kind::Note);
                 if !who.ours && !meant && why.is_empty() {
-                    self.counts.accepted_elsewhere += u64::from(session.accepted);
+                    self.counts.accepted_elsewhere += u64::from(session.messages());
                     self.counts.refused_elsewhere += u64::from(session.refused);
                     return;
                 }
@@ -164,7 +165,7 @@ impl Reader<'_> {
         let (key, ours) = self.key_of(Some(&session));
         if ours || !why.is_empty() {
             if ours && delivery.status == Status::Deferred {
-                self.messages.put(delivery.message.into(), Arc::new(key));
+                self.put_off(delivery, Arc::new(key));
             }
             self.told(&session, outcome, &why, told);
         }
@@ -220,22 +221,30 @@ impl Reader<'_> {
 
     /// Adds a delivery to the host that the message came from.
     fn onward(&mut self, delivery: &Delivery<'_>) {
-        let Some(key) = self
-            .messages
-            .get(delivery.message)
-            .map(|key| Arc::clone(key))
-        else {
+        let Some(message) = self.messages.get(delivery.message) else {
             return;
         };
-        if key.0 == Way::To {
-            return;
-        }
-        if let Some(host) = self.ledger.seen(&key) {
+        message.fate(delivery.recipient, delivery.status);
+        if let Some(key) = &message.from
+            && let Some(host) = self.ledger.seen(key.as_ref())
+        {
             match delivery.status {
                 Status::Sent => host.relayed += 1,
-                Status::Deferred => host.deferred += 1,
+                Status::Deferred => {}
                 Status::Bounced => host.bounced += 1,
             }
+        }
+    }
+
+    /// A relay puts a message off: it waits for that one.
+    fn put_off(&mut self, delivery: &Delivery<'_>, relay: Arc<Key>) {
+        if self.messages.get(delivery.message).is_none() {
+            self.messages
+                .put(delivery.message.into(), Message::default());
+        }
+        if let Some(message) = self.messages.get(delivery.message) {
+            message.to = Some(relay);
+            message.fate(delivery.recipient, delivery.status);
         }
     }
 
@@ -245,7 +254,9 @@ impl Reader<'_> {
             return;
         };
         let clue = Clue::new(meaning, &context.example(), b"");
-        let key = self.messages.get(message).map(|key| Arc::clone(key));
+        // It goes back, and waits no more.
+        let message = self.messages.remove(message);
+        let key = message.and_then(|message| message.to.or(message.from));
         let other = key.as_ref().map(|key| key.1.clone()).unwrap_or_default();
         if !self.is_wanted(&other, "") {
             return;

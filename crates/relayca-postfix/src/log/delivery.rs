@@ -25,6 +25,8 @@ pub enum Status {
 pub struct Delivery<'a> {
     /// The queue identifier.
     pub message: &'a [u8],
+    /// Whom it is for.
+    pub recipient: &'a [u8],
     /// The server; `None` where none was reached, or none is needed.
     pub relay: Option<Peer<'a>>,
     /// How far TLS came, from 3.11: `secure`, `!secure`, `may:none`; else empty.
@@ -46,7 +48,8 @@ pub(super) fn read(text: &[u8]) -> Option<Event<'_>> {
     let mut found = None;
     for at in memmem::find_iter(rest, RELAY) {
         let fields = rest.get(at + RELAY.len()..)?;
-        if let Some(delivery) = fields_of(message, fields) {
+        let recipient = rest.get(..at).unwrap_or_default();
+        if let Some(delivery) = fields_of(message, recipient, fields) {
             if found.is_some() {
                 return Some(Event::Forged);
             }
@@ -90,7 +93,7 @@ fn address(text: &[u8]) -> Option<usize> {
 }
 
 /// The fields from the value of `relay=` on.
-fn fields_of<'a>(message: &'a [u8], text: &'a [u8]) -> Option<Delivery<'a>> {
+fn fields_of<'a>(message: &'a [u8], recipient: &'a [u8], text: &'a [u8]) -> Option<Delivery<'a>> {
     let (relay, mut rest) = field(text)?;
     let relay = only_peer(relay);
     let mut tls: &[u8] = b"";
@@ -128,6 +131,7 @@ fn fields_of<'a>(message: &'a [u8], text: &'a [u8]) -> Option<Delivery<'a>> {
     .find_map(|(word, status)| Some((status, rest.strip_prefix(word)?)))?;
     Some(Delivery {
         message,
+        recipient,
         relay,
         tls,
         status,

@@ -67,6 +67,8 @@ pub enum Event<'a> {
     Refused {
         peer: Peer<'a>,
         reply: &'a [u8],
+        /// The HELO is that of `relayca probe`: what is tried there must be refused.
+        probe: bool,
     },
     /// The server takes a message.
     Accepted {
@@ -373,6 +375,8 @@ fn refused(text: &[u8]) -> Option<Event<'_>> {
     Some(Event::Refused {
         peer,
         reply: reply.get(..end)?,
+        // Who says so of himself is refused all the same, and only not told of.
+        probe: reply.ends_with(b" helo=<relayca.invalid>"),
     })
 }
 

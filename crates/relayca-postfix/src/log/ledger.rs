@@ -160,7 +160,7 @@ fn fresh((way, name): &Key) -> Host {
         accepted: 0,
         relayed: 0,
         refused: 0,
-        deferred: 0,
+        waiting: 0,
         bounced: 0,
         first: None,
         last: None,
@@ -207,10 +207,7 @@ pub(super) fn enter(
             host.last_relayed = at.or(host.last_relayed);
             State::Relays
         }
-        Outcome::Deferred => {
-            host.deferred += 1;
-            State::Waits
-        }
+        Outcome::Deferred => State::Waits,
         Outcome::Bounced => {
             host.bounced += 1;
             State::Bounces

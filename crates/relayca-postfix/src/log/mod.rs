@@ -32,6 +32,7 @@ mod ledger;
 mod line;
 mod meaning;
 mod meanings;
+mod message;
 mod peer;
 mod reader;
 mod recent;

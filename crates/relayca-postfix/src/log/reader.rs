@@ -12,10 +12,11 @@ use super::belonging::{key, peer_of, way_by, way_of};
 use super::event::{Event, Severity, Standing, event};
 use super::explainer::Known;
 use super::journal;
-use super::ledger::{Key, Ledger};
+use super::ledger::Ledger;
 use super::line::{Line, Program};
 use super::meaning::{Kind, Meaning, Place};
 use super::meanings::{find, meaning_of};
+use super::message::Message;
 use super::peer::Peer;
 use super::recent::Recent;
 use super::report::{Counts, Ended, Report, Way};
@@ -26,7 +27,7 @@ use super::words::{said, without_codes};
 
 /// The most processes whose sessions are kept open.
 const MOST_PROCESSES: usize = 4096;
-/// The most messages that are remembered with the host they came from.
+/// The most messages that are remembered: with those that wait, so many at most are told of.
 const MOST_MESSAGES: usize = 32_768;
 
 /// A process of Postfix's.
@@ -70,8 +71,8 @@ pub(super) struct Reader<'a> {
     pub since: Option<Stamp>,
     pub only: Option<String>,
     processes: Recent<(u64, u32), Process>,
-    /// Where messages came from, or, of those that wait, where they go.
-    pub messages: Recent<Box<[u8]>, Arc<Key>>,
+    /// Messages on their way that have to do with relaying. One that was forgotten is counted no more among those that wait.
+    pub messages: Recent<Box<[u8]>, Message>,
     pub ledger: Ledger,
     pub counts: Counts,
     /// The machine of the last session: mostly it is that of the next one, too.
@@ -136,6 +137,13 @@ impl<'a> Reader<'a> {
         let processes = std::mem::replace(&mut self.processes, Recent::new(1));
         for (_, mut process) in processes.into_oldest_first() {
             self.end(&mut process, told);
+        }
+        for message in self.messages.values() {
+            for key in message.waits_at() {
+                if let Some(host) = self.ledger.seen(key) {
+                    host.waiting += 1;
+                }
+            }
         }
         let (hosts, problems) = self.ledger.told();
         self.counts.forgotten = self.ledger.forgotten;
@@ -406,6 +414,7 @@ impl<'a> Reader<'a> {
                 session.refused += 1;
                 meaning_of(program, Place::Abort, reason)
             }
+            Event::Refused { probe: true, .. } => None,
             Event::Refused { reply, .. } => {
                 session.refused += 1;
                 let found = meaning_of(program, Place::Reply, without_codes(reply));
@@ -418,7 +427,8 @@ impl<'a> Reader<'a> {
                 session.accepted += 1;
                 let (key, ours) = self.key_of(process.session.as_deref());
                 if ours {
-                    self.messages.put((*message).into(), Arc::new(key));
+                    self.messages
+                        .put((*message).into(), Message::from(Arc::new(key)));
                 }
                 return;
             }
@@ -442,6 +452,10 @@ impl<'a> Reader<'a> {
 /// What the counts of commands say, where nothing else was said of a session on relayca's service.
 fn leave(session: &mut Session, counts: &[u8], context: Context<'_>) {
     let has = |words: &[u8]| memchr::memmem::find(counts, words).is_some();
+    // A text in pieces (BDAT) is counted once a piece.
+    if has(b" commands=") && !has(b" bdat=") {
+        session.texts = Some(number(counts, b" data="));
+    }
     let quiet = session.refused == 0 && session.accepted == 0;
     let id = if has(b" starttls=0/") {
         "starttls-refused"
@@ -458,4 +472,19 @@ fn leave(session: &mut Session, counts: &[u8], context: Context<'_>) {
             .clues
             .add(Clue::new(meaning, &context.example(), b""));
     }
+}
+
+/// The number behind a word; 0 where it is not there.
+fn number(counts: &[u8], word: &[u8]) -> u32 {
+    let digits = memchr::memmem::find(counts, word)
+        .and_then(|at| counts.get(at + word.len()..))
+        .unwrap_or_default();
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit());
+    let digits = digits
+        .get(..end.unwrap_or(digits.len()))
+        .unwrap_or_default();
+    std::str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
 }

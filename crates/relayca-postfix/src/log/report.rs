@@ -67,14 +67,14 @@ pub struct Host {
     pub ours: bool,
     /// Its addresses, the first few.
     pub addresses: Vec<String>,
-    /// Messages that smtpd took from it.
+    /// Messages that smtpd took from it; what ended before its text, as a probe does, is none.
     pub accepted: u64,
     /// Deliveries that went through: of its messages onwards, or to it.
     pub relayed: u64,
     /// Commands of it that were refused, and sessions that were broken off for want of a good certificate.
     pub refused: u64,
-    /// Deliveries that have to be tried again: of its messages onwards, or to it.
-    pub deferred: u64,
+    /// Messages whose last word in the log is that they wait: of its own onwards, or for it. Of the 32,768 seen last.
+    pub waiting: u64,
     /// Deliveries that failed for good, likewise.
     pub bounced: u64,
     /// When it was first seen.

@@ -103,7 +103,10 @@ pub(super) struct Session {
     pub last: Option<Stamp>,
     /// A line of it, for what no single line says.
     pub sample: Box<str>,
+    /// Recipients for which a message was begun: each has a queue identifier.
     pub accepted: u32,
+    /// How often the client sent a message's text, where the end of the session says so.
+    pub texts: Option<u32>,
     pub refused: u32,
     /// Of a client: the message was delivered, or not, and the session is kept for the next recipient alone.
     pub delivered: bool,
@@ -129,6 +132,7 @@ impl Session {
             last: None,
             sample: Box::default(),
             accepted: 0,
+            texts: None,
             refused: 0,
             delivered: false,
         }
@@ -281,12 +285,18 @@ impl Session {
         }
     }
 
+    /// Messages taken: one that was begun and never sent, as a probe's, is none.
+    pub fn messages(&self) -> u32 {
+        self.texts
+            .map_or(self.accepted, |texts| texts.min(self.accepted))
+    }
+
     /// What became of a server's session.
     pub fn outcome(&self) -> Outcome {
         if self.refused > 0 {
             Outcome::Refused
-        } else if self.accepted > 0 {
-            Outcome::Accepted(self.accepted)
+        } else if self.messages() > 0 {
+            Outcome::Accepted(self.messages())
         } else if self.is_troubled() {
             Outcome::Failed
         } else {

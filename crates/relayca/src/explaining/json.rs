@@ -50,7 +50,7 @@ fn host(host: &Host) -> Value {
         "taken": host.accepted,
         "sent": host.relayed,
         "refused": host.refused,
-        "waiting": host.deferred,
+        "waiting": host.waiting,
         "bounced": host.bounced,
         "reasons": reasons,
     })

@@ -72,7 +72,7 @@ fn hosts_table(hosts: &[&Host]) -> String {
                 host.accepted.to_string(),
                 host.relayed.to_string(),
                 host.refused.to_string(),
-                host.deferred.to_string(),
+                host.waiting.to_string(),
                 host.bounced.to_string(),
                 why.join(", "),
             ]

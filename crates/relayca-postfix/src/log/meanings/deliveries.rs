@@ -202,8 +202,12 @@ pub(super) const MEANINGS: &[Meaning] = &[
         title: "this host has no TLS",
         says: "TLS is required, and this host's own certificate, key or CA file could not be loaded; the mail waits.",
         why: "The warning stands before, with the same process number: `cannot get ...` or `cannot load ...`.",
-        remedy: "Mend the file that the warning names, then reload Postfix.",
-        commands: &["relayca bundle {host}", "postfix reload"],
+        remedy: "Mend the file that the warning names, then reload Postfix. A lost key is in the sealed bundle, bundles/HOST.tar.age of the authority, and not in the public one.",
+        commands: &[
+            "relayca passphrase {host}  # opens bundles/{host}.tar.age: for a key",
+            "relayca bundle {host}  # for a certificate or CA file",
+            "postfix reload",
+        ],
         versions: "",
         sources: &["src/smtp/smtp_proto.c"],
         wordings: &[
