@@ -179,17 +179,21 @@ pub fn map_script(
     map: &FingerprintMap,
     bindings: &[SenderBinding],
 ) -> Result<String, Failure> {
-    let mut script = relayca_postfix::map_script(directory, &map.to_text(), map.as_of())?;
-    match access_map(map, bindings)? {
-        Some(access) => script.push_str(&relayca_postfix::access_map_script(
-            directory,
-            &access,
-            map.as_of(),
-        )?),
-        None => script.push_str(&unbound_access_script(directory, map.as_of())),
-    }
-    script.push_str(&reload_script(directory));
-    Ok(script)
+    let list = relayca_postfix::map_script(directory, &map.to_text(), map.as_of())?;
+    let senders = match access_map(map, bindings)? {
+        Some(access) => relayca_postfix::access_map_script(directory, &access, map.as_of())?,
+        None => unbound_access_script(directory, map.as_of()),
+    };
+    Ok(in_turn(&[list, senders, reload_script(directory)]))
+}
+
+/// Subshells one after the other: where one fails, those after it do not run, and its status is that of all. Not with `&&`, before
+/// which `set -e` counts for nothing, in a subshell neither.
+pub fn in_turn(parts: &[String]) -> String {
+    format!(
+        "# Each part only where the one before it went well; where one fails, so does all of it.\n(\nset -e\n{})\n",
+        parts.concat()
+    )
 }
 
 /// The table of bound senders made anew from the map, on a relay that has one; not where the map there is of a later change
