@@ -400,10 +400,11 @@ As root on {host}; age, tar and {mta} are all that is needed.
    it was sealed to) or from a public one (*.public.tar):
 
    mkdir -p -m 700 {directory}/relayca
-   age -d BUNDLE | tar -xf - -C {directory}/relayca
-   tar -xf BUNDLE -C {directory}/relayca
+   age -d BUNDLE | tar -xf - -C {directory}/relayca &&
+   ( cd {directory}/relayca && sha256sum -c SHA256SUMS )
 
-   Then check them: cd {directory}/relayca && sha256sum -c SHA256SUMS
+   or, for a public one: tar -xf BUNDLE -C {directory}/relayca &&
+   ( cd {directory}/relayca && sha256sum -c SHA256SUMS )
 
 2. Tell {mta}. The block checks its files first, may be run twice, and puts the
    old configuration back if {complains}:

@@ -110,9 +110,11 @@ pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, delivery:
     };
     steps.add(
         &format!("On {host}, as root: {title}."),
+        // One command, read whole before any of it runs: age takes its passphrase from the terminal, and would else take the
+        // line after its own for it.
         &format!(
-            "mkdir -p -m 700 {directory}/relayca\n\
-             {key_first}{unpack}\n\
+            "{key_first}mkdir -p -m 700 {directory}/relayca &&\n\
+             {unpack} &&\n\
              ( cd {directory}/relayca && sha256sum -c SHA256SUMS ) && rm {bundle}"
         ),
     );

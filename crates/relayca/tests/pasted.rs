@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use authority::terminal::Terminal;
 use authority::{Admin, Outcome, feed};
 
 const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "sh"]];
@@ -84,6 +85,15 @@ impl Story {
 
     fn list(&self) -> String {
         fs::read_to_string(self.files().join(LIST)).unwrap()
+    }
+
+    /// The commands of the printed step that has this in its title.
+    fn step(&self, printed: &str, title: &str) -> String {
+        let step = printed
+            .split("\n# ")
+            .find(|step| step.lines().next().unwrap().contains(title))
+            .unwrap_or_else(|| panic!("{title}: {printed}"));
+        step.split_once('\n').unwrap().1.trim_end().to_owned() + "\n"
     }
 
     /// Nothing is left of a block but what it was for.
@@ -163,5 +173,41 @@ fn a_list_that_was_not_put_in_place_makes_the_whole_block_fail() {
             .pipe(shell, &format!("{old}echo status $? and still here\n"))
             .done();
         assert!(said.contains("status 1 and still here"), "{said}");
+    }
+}
+
+#[test]
+fn age_asks_the_admin_for_its_passphrase_and_not_the_next_pasted_line() {
+    let story = Story::new();
+    let admin = &story.admin;
+    for (number, shell) in ["dash -i", "bash --norc --noprofile --noediting -i"]
+        .into_iter()
+        .enumerate()
+    {
+        let host = format!("new{number}.example.org");
+        let printed = admin.done(&["issue", &host]);
+        let passphrase = admin.done(&["passphrase", &host]);
+        let sealed = format!("{host}.tar.age");
+        fs::copy(
+            admin.part(&format!("bundles/{sealed}")),
+            admin.home().join(&sealed),
+        )
+        .unwrap();
+        let directory = admin.file("opened");
+        let step = story
+            .step(&printed, "unpack the bundle")
+            .replace("/etc/postfix", directory.to_str().unwrap());
+        let words: Vec<&str> = shell.split(' ').collect();
+        let mut command = admin.program(words[0]);
+        command.args(&words[1..]).current_dir(admin.home());
+        let mut terminal = Terminal::run(&command);
+        terminal.type_line(step.trim_end());
+        terminal.answer("assphrase", passphrase.trim());
+        terminal.await_text("snippet.sh: OK");
+        terminal.type_line("exit");
+        terminal.end();
+        assert!(directory.join(format!("relayca/{host}.key.pem")).exists());
+        assert!(!admin.home().join(&sealed).exists());
+        fs::remove_dir_all(&directory).unwrap();
     }
 }
