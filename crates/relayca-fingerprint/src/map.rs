@@ -132,17 +132,29 @@ const PROGRESS: (&str, &str) = (
     " of the authority: a list with a lower number is an older one.",
 );
 
-/// How far the authority's history had gone when this text was made; `None` where the text does not say.
+/// How far the authority's history had gone when this text was made: the highest number that a line has, whatever was edited around
+/// it; `None` where the text does not say. A number that is none, or has more digits than a shell compares, is later than any:
+/// the blocks that are pasted refuse such a list (`relayca_postfix::refuse_older_list`), by the same rules.
 #[must_use]
 pub fn progress(text: &str) -> Option<u64> {
-    text.lines()
-        .take_while(|line| line.starts_with('#'))
-        .find_map(|line| {
-            line.strip_prefix(PROGRESS.0)?
-                .strip_suffix(PROGRESS.1)?
-                .parse()
-                .ok()
-        })
+    let blank = |letter: char| matches!(letter, ' ' | '\t' | '\r' | '\u{b}' | '\u{c}');
+    let number = |line: &str| {
+        let comment = line.trim_start_matches(blank).strip_prefix('#')?;
+        let said = comment
+            .trim_start_matches(blank)
+            .strip_prefix(PROGRESS.0.trim_start_matches("# ").trim_end())?;
+        let word = said.trim_start_matches(blank).split(blank).next()?;
+        let plain = said.starts_with(blank)
+            && word.len() <= 15
+            && word.bytes().all(|byte| byte.is_ascii_digit());
+        Some(
+            plain
+                .then(|| word.parse().ok())
+                .flatten()
+                .unwrap_or(u64::MAX),
+        )
+    };
+    text.split('\n').filter_map(number).max()
 }
 
 impl Serialize for FingerprintMap {

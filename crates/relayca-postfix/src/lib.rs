@@ -10,6 +10,7 @@
 pub mod config;
 mod error;
 mod files;
+mod lists;
 pub mod log;
 mod mail_host;
 mod maps;
@@ -24,11 +25,12 @@ pub mod validate;
 
 pub use error::SnippetError;
 pub use files::{NewFiles, files_script, files_script_between};
+pub use lists::refuse_older_list;
 pub use mail_host::{MailHost, NextHop, Style, mail_host_snippet};
 pub use maps::{access_map_script, access_map_text, map_script};
 pub use relay::{Refusal, RelayService, RelayStyle, SenderBinding, relay_snippet};
 pub use remote::{HostScript, Sends, host_script};
-pub use script::{names_resolve, refuse_older_list};
+pub use script::names_resolve;
 pub use troubleshooting::troubleshooting;
 
 /// The directory below Postfix's configuration directory in which everything of relayca lies.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::relay::{SenderBinding, class_name};
-use crate::{ACCESS_MAP, CLIENT_MAP, SnippetError, script, validate};
+use crate::{ACCESS_MAP, CLIENT_MAP, SnippetError, lists, script, validate};
 
 /// The script that writes `CONFIG/relayca/relay_clientcerts` whole and runs `postmap`. With `as_of`, the change of the authority
 /// that the list is of, it refuses to take the place of a list of a later one.
@@ -57,7 +57,7 @@ fn write_map(
             what,
         });
     }
-    Ok(script::write_map(directory, name, map_text, as_of))
+    Ok(lists::write_map(directory, name, map_text, as_of))
 }
 
 /// The text of `relay_ccert_access`: each fingerprint with `OK`, or with the restriction class of its host where that is

@@ -9,7 +9,7 @@
 
 use std::fmt::Write as _;
 
-use crate::script::OF_CHANGE;
+use crate::lists::OF_CHANGE;
 use crate::{CLIENT_MAP, SUBDIRECTORY, Snippet, SnippetError, key_file, validate};
 
 /// What all hosts run.

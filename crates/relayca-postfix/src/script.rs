@@ -11,8 +11,8 @@
 
 use std::fmt::Write as _;
 
+use crate::SUBDIRECTORY;
 use crate::mail_host::Style;
-use crate::{CLIENT_MAP, SUBDIRECTORY};
 
 /// Ends the heredocs.
 pub(crate) const DELIMITER: &str = "RELAYCA_END";
@@ -434,58 +434,4 @@ pub(crate) fn finish_relay(port: u16) -> String {
   fi
 {NOT_RUNNING}"
     )
-}
-
-/// The lines of a script that refuse a list which is older than the one in `$files/LIST`: it would let in again who was taken out
-/// since. They call `stop`.
-#[must_use]
-pub fn refuse_older_list(list: &str, as_of: u64) -> String {
-    format!(
-        "
-# An old list, from a terminal of last week or a restored backup, would let in again who was taken out since.
-there=$({OF_CHANGE} \"$files/{list}\" 2> /dev/null | head -n 1 || :)
-if [ \"${{there:-0}}\" -gt {as_of} ]; then
-  stop \"the list here is of change $there of the authority, and this one of change {as_of}: it is an old one; nothing was changed. \\`relayca map --format paste\\` prints today's. If the authority was made anew or restored from a backup, look whom its list has, and remove $files/{list} first\"
-fi
-"
-    )
-}
-
-/// Prints of which change of the authority a list is.
-pub(crate) const OF_CHANGE: &str =
-    r"sed -n 's/^# As of change \([0-9]\{1,15\}\) of the authority: .*$/\1/p'";
-
-/// Writes a map whole, unless it is of an earlier change of the authority than the list in place.
-pub(crate) fn write_map(directory: &str, name: &str, map_text: &str, as_of: Option<u64>) -> String {
-    let mut content = map_text.to_owned();
-    if !content.is_empty() && !content.ends_with('\n') {
-        content.push('\n');
-    }
-    let mut text = head(&format!("the map {name}"), directory);
-    let _ = write!(
-        text,
-        "\
-[ -d \"$files\" ] || stop \"$files is missing: unpack the bundle of the relay there first; nothing was changed\"
-{}
-# Written beside the old one and moved over it; the old one comes back if postmap does not take the new one.
-work=$(mktemp -d \"$files/work.XXXXXX\")
-trap 'rm -rf \"$work\"' 0
-trap 'exit 1' 1 2 15
-{}\
-chmod 644 \"$work/new\"
-if [ -f \"$files/{name}\" ]; then cp -p \"$files/{name}\" \"$work/old\"; fi
-mv \"$work/new\" \"$files/{name}\"
-postmap \"$files/{name}\" || {{
-  if [ -f \"$work/old\" ]; then mv \"$work/old\" \"$files/{name}\"; postmap \"$files/{name}\" || :; else rm \"$files/{name}\"; fi
-  stop 'postmap failed; the map is as before'
-}}
-say 'done: {name}'
-)
-",
-        as_of
-            .map(|as_of| refuse_older_list(CLIENT_MAP, as_of))
-            .unwrap_or_default(),
-        here(&content, "\"$work/new\"")
-    );
-    text
 }

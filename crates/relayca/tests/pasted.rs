@@ -9,6 +9,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use std::process::Command;
+
 use authority::terminal::Terminal;
 use authority::{Admin, Outcome, feed};
 
@@ -209,5 +211,104 @@ fn age_asks_the_admin_for_its_passphrase_and_not_the_next_pasted_line() {
         assert!(directory.join(format!("relayca/{host}.key.pem")).exists());
         assert!(!admin.home().join(&sealed).exists());
         fs::remove_dir_all(&directory).unwrap();
+    }
+}
+
+/// Lines that the same rules read: those of a list of relayca, and what people make of them.
+const LINES: [&str; 22] = [
+    "",
+    "# Who may relay, by sha256 of the public key. Made by relayca.",
+    "  # Who may relay, by sha1",
+    "# Needs something. Made by relayca.",
+    "AA:BB own.example.org",
+    "# As of change 7 of the authority: a list with a lower number is an older one.",
+    "# As of change 8 of the authority: a list with a lower number is an older one.  ",
+    "\t# As of change 6 of the authority: edited",
+    " #As of change\t9",
+    "# As of change 0007 of the authority: 999",
+    "# As of change 8\r",
+    "# As of change 999999999999999 of",
+    "# As of change 1000000000000000 of the authority:",
+    "# As of change 99999999999999999999999999 of the authority:",
+    "# As of change -5 of the authority:",
+    "# As of change 5x of the authority:",
+    "# As of change of the authority:",
+    "# As of change",
+    "# As of changes 5",
+    "# as of change 9",
+    "As of change 9",
+    "# in words: # As of change 9",
+];
+
+#[test]
+fn the_block_and_install_read_the_same_number_from_a_list() {
+    let place = tempfile::tempdir().unwrap();
+    let mut expected = String::new();
+    let mut count = 0;
+    for first in LINES {
+        for second in LINES {
+            let text = format!("{first}\n{second}\n");
+            let files = place.path().join(format!("{count}"));
+            fs::create_dir(&files).unwrap();
+            fs::write(files.join(LIST), &text).unwrap();
+            let ours = |line: &&str| line.contains("Made by relayca") || line.contains("Who may");
+            let taken = match relayca_fingerprint::progress(&text) {
+                Some(number) => number <= 7,
+                None => !text.lines().any(|line| ours(&line)),
+            };
+            expected.push_str(&format!("{count} {taken}\n"));
+            count += 1;
+        }
+    }
+    let script = format!(
+        "set -eu
+        stop() {{ echo \"$*\" >&2; exit 1; }}
+        judge() (
+          {}
+          echo \"${{files##*/}} true\"
+        )
+        number=0
+        while [ $number -lt {count} ]; do
+          files={}/$number
+          judge || echo \"$number false\"
+          number=$((number + 1))
+        done
+        ",
+        relayca_postfix::refuse_older_list(LIST, 7),
+        place.path().display()
+    );
+    for shell in SHELLS {
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]);
+        let said = feed(&mut command, script.as_bytes());
+        assert_eq!(said.stdout, expected, "{shell:?}: {}", said.stderr);
+        assert!(said.stderr.contains("does not say plainly"));
+    }
+    assert!(expected.contains("true") && expected.contains("false"));
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_not_replaced() {
+    let story = Story::new();
+    let block = story.admin.done(&["map", "--format", "paste"]);
+    fs::write(
+        story.files().join(LIST),
+        "# As of change 2 of the authority\n# As of change 99 of the authority\n",
+    )
+    .unwrap();
+    let list = story.list();
+    for shell in SHELLS {
+        // Missing, and failing.
+        for status in [127, 1] {
+            story.pretend("sed", &format!("exit {status}"));
+            let said = fails(story.pipe(shell, &block));
+            assert!(said.contains("cannot be read"), "{said}");
+            assert_eq!(story.list(), list);
+        }
+        fs::remove_file(story.admin.file("bin/sed")).unwrap();
+        story.pretend("head", "exit 127");
+        let said = fails(story.pipe(shell, &block));
+        assert!(said.contains("of change 99 of the authority"), "{said}");
+        assert_eq!(story.list(), list);
     }
 }
