@@ -2,7 +2,9 @@
 //!
 //! Enters: PEM text, or the text of the list. Leaves: scripts for a root shell. Refuses to know how either is made, and any key.
 
-use relayca_postfix::{NewFiles, SnippetError, files_script_between, refuse_older_list, validate};
+use relayca_postfix::{
+    NewFiles, SnippetError, files_script_between, is_no_directory, refuse_older_list, validate,
+};
 
 use crate::{EXIM_LIST, Mta, MtaError, exim, exim_relay, opensmtpd, script};
 
@@ -71,6 +73,7 @@ pub fn map_script(
     text.push_str(
         "[ -d \"$files\" ] || stop \"$files is missing: unpack the bundle there first; nothing was changed\"\n",
     );
+    text.push_str(&is_no_directory(EXIM_LIST));
     if let Some(as_of) = as_of {
         text.push_str(&refuse_older_list(EXIM_LIST, as_of));
     }

@@ -127,6 +127,14 @@ fn a_list_of_an_earlier_change_does_not_take_the_place_of_a_later_one() {
         assert_eq!(kept() == list, taken);
     }
     assert!(kept().contains("change 12"));
+
+    // A directory of that name would swallow the list.
+    std::fs::remove_file(files.join(EXIM_LIST)).unwrap();
+    std::fs::create_dir(files.join(EXIM_LIST)).unwrap();
+    let script = map_script(Mta::Exim, place.path().to_str().unwrap(), "", Some(12)).unwrap();
+    let said = Command::new("sh").arg("-c").arg(&script).output().unwrap();
+    assert!(!said.status.success(), "{said:?}");
+    assert_eq!(std::fs::read_dir(files.join(EXIM_LIST)).unwrap().count(), 0);
 }
 
 #[test]

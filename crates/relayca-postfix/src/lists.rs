@@ -53,6 +53,14 @@ const OF_CHANGE_OF: &str = r##"of_change() {
 }
 "##;
 
+/// The line that stops where a directory has the list's name: `mv` would put the list into it, and nobody would be listed.
+#[must_use]
+pub fn is_no_directory(list: &str) -> String {
+    format!(
+        "[ ! -d \"$files/{list}\" ] || stop \"$files/{list} is a directory: move it away first; nothing was changed\"\n"
+    )
+}
+
 /// Prints of which change of the authority a list is.
 pub(crate) const OF_CHANGE: &str =
     r"sed -n 's/^# As of change \([0-9]\{1,15\}\) of the authority: .*$/\1/p'";
@@ -68,7 +76,7 @@ pub(crate) fn write_map(directory: &str, name: &str, map_text: &str, as_of: Opti
         text,
         "\
 [ -d \"$files\" ] || stop \"$files is missing: unpack the bundle of the relay there first; nothing was changed\"
-{}
+{}{}
 # Written beside the old one and moved over it; the old one comes back if postmap does not take the new one.
 work=$(mktemp -d \"$files/work.XXXXXX\")
 trap 'rm -rf \"$work\"' 0
@@ -84,6 +92,7 @@ postmap \"$files/{name}\" || {{
 say 'done: {name}'
 )
 ",
+        is_no_directory(name),
         as_of
             .map(|as_of| refuse_older_list(CLIENT_MAP, as_of))
             .unwrap_or_default(),

@@ -312,3 +312,26 @@ fn a_list_that_cannot_be_read_is_not_replaced() {
         assert_eq!(story.list(), list);
     }
 }
+
+#[test]
+fn a_directory_in_the_place_of_the_list_is_not_filled() {
+    let story = Story::new();
+    let block = story.admin.done(&["map", "--format", "paste"]);
+    let list = story.files().join(LIST);
+    for shell in SHELLS {
+        fs::create_dir(&list).unwrap();
+        let said = fails(story.pipe(shell, &block));
+        assert!(
+            said.contains("is a directory") && !said.contains("done"),
+            "{said}"
+        );
+        assert!(names(&list).is_empty());
+        fs::remove_dir(&list).unwrap();
+        // A link to one is the same to mv.
+        std::os::unix::fs::symlink(story.config(), &list).unwrap();
+        fails(story.pipe(shell, &block));
+        assert_eq!(names(&story.config()), ["relayca"]);
+        fs::remove_file(&list).unwrap();
+        assert_eq!(story.called(), "", "{shell:?}");
+    }
+}
