@@ -324,6 +324,34 @@ fn an_old_list_does_not_let_a_revoked_host_in_again() {
 }
 
 #[test]
+fn a_relays_new_key_comes_with_its_old_list_and_the_later_one_stays() {
+    for more in [&[][..], &["--older"]] {
+        let system = System::new();
+        let file = |name: &str| system.root.join("etc/postfix/relayca").join(name);
+        system.installs(&system.sealed(RELAY), &[]);
+        system.installs(&system.public(RELAY), &[]);
+        let recipient = system.admin.recipient().to_owned();
+        let rekey = ["renew", RELAY, "--rekey", "--seal-to", &recipient];
+        system.admin.done(&rekey);
+        system.admin.done(&["revoke", "mailhost"]);
+        // Pasted since, or brought by `deploy`.
+        let list = system.admin.done(&["map"]);
+        assert!(!list.contains(" mailhost"));
+        fs::write(file("relay_clientcerts"), &list).unwrap();
+        let key = file(&format!("{RELAY}.key.pem"));
+        let old = fs::read(&key).unwrap();
+        let sealed = system.sealed(RELAY);
+        let told = system.admin.run(&system.line(&sealed, more)).stderr;
+        assert!(
+            told.contains("is later than the bundle's, and stays"),
+            "{told}"
+        );
+        assert_ne!(fs::read(&key).unwrap(), old);
+        assert_eq!(fs::read_to_string(file("relay_clientcerts")).unwrap(), list);
+    }
+}
+
+#[test]
 fn the_bundle_of_another_authority_of_the_same_domain_is_refused() {
     let (system, anew) = (System::new(), System::new());
     // It has come less far: what is older cannot be told of two.

@@ -29,12 +29,18 @@ pub fn run(run: &Run, arguments: &Install) -> Result<(), Failure> {
         refuse_others_than_root()?;
     }
     place.refuse_foreign()?;
-    let bundle = bundle::open(run, &place, &arguments.bundle)?;
+    let mut bundle = bundle::open(run, &place, &arguments.bundle)?;
     refuse_other_directory(&place, &bundle)?;
     if arguments.dry_run {
         refuse_unfinished(&place)?;
         let key = bundle.key(&place)?;
-        let planned = plan::plan(run, &place, &bundle, arguments.apply, allowed(arguments))?;
+        let planned = plan::plan(
+            run,
+            &place,
+            &mut bundle,
+            arguments.apply,
+            allowed(arguments),
+        )?;
         drop(key);
         return Report::of(arguments, &place, &bundle, &planned).print(run);
     }
@@ -42,7 +48,13 @@ pub fn run(run: &Run, arguments: &Install) -> Result<(), Failure> {
     let _lock = place.lock()?;
     recover(&run.printer, &place)?;
     let key = bundle.key(&place)?;
-    let planned = plan::plan(run, &place, &bundle, arguments.apply, allowed(arguments))?;
+    let planned = plan::plan(
+        run,
+        &place,
+        &mut bundle,
+        arguments.apply,
+        allowed(arguments),
+    )?;
     let mut report = Report::of(arguments, &place, &bundle, &planned);
     if planned.changes.is_empty() {
         return report.print(run);

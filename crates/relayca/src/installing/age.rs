@@ -3,8 +3,9 @@
 //! In: the bundle, what lies on the host. Out: nothing, or why not. An old bundle that is found again would let in hosts that are
 //! revoked, keep out those that came since, and take back a renewal; one of another authority would let in whom that one lists.
 
+use relayca_bundle::Entry;
 use relayca_ca::Certificate;
-use relayca_postfix::{CLIENT_MAP, authority_file};
+use relayca_postfix::{ACCESS_MAP, CLIENT_MAP, authority_file};
 use time::OffsetDateTime;
 
 use super::bundle::Bundle;
@@ -75,6 +76,46 @@ pub fn refuse(place: &Place, bundle: &Bundle, allowed: Allowed) -> Result<(), Fa
         )),
         _ => Ok(()),
     }
+}
+
+/// A relay that gets a newer certificate keeps the list that it has where that is later than the bundle's: a key is made once, and the
+/// list has gone on since. Gives whether it does.
+pub fn keep_later_list(place: &Place, bundle: &mut Bundle) -> Result<bool, Failure> {
+    let certificate = format!("{}.crt.pem", bundle.host);
+    let there = text(place, &certificate)?.and_then(|text| Certificate::from_pem(&text).ok());
+    // Two of one second may be either.
+    let newer = match (&there, &bundle.certificate) {
+        (Some(there), Some(new)) => {
+            new.not_before() >= there.not_before() && new.der() != there.der()
+        }
+        _ => false,
+    };
+    let (Some(list), Some(new)) = (
+        found(&place.files.join(CLIENT_MAP))?,
+        bundle.content(CLIENT_MAP),
+    ) else {
+        return Ok(false);
+    };
+    let progress = |text: &[u8]| relayca_fingerprint::progress(&String::from_utf8_lossy(text));
+    let later =
+        progress(&list.content).is_some_and(|there| progress(new).is_none_or(|new| new < there));
+    let senders = found(&place.files.join(ACCESS_MAP))?;
+    if !newer || !later || bundle.content(ACCESS_MAP).is_some() && senders.is_none() {
+        return Ok(false);
+    }
+    let lists = [(CLIENT_MAP, Some(list)), (ACCESS_MAP, senders)];
+    for (name, there) in lists {
+        let Some(there) = there else {
+            continue;
+        };
+        bundle.entries.retain(|entry| entry.name != name);
+        bundle.entries.push(Entry {
+            name: name.to_owned(),
+            content: there.content,
+            mode: 0o644,
+        });
+    }
+    Ok(true)
 }
 
 fn older(bundle: &Bundle, what: String) -> Failure {

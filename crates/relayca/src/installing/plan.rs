@@ -7,7 +7,7 @@ use relayca_postfix::SUBDIRECTORY;
 use relayca_postfix::config::{Config, Version};
 use zeroize::Zeroizing;
 
-use super::age::Allowed;
+use super::age::{self, Allowed};
 use super::bundle::Bundle;
 use super::changes::{Change, Found, NewFile, found};
 use super::files::{self, ROOT};
@@ -59,10 +59,12 @@ pub fn record(place: &Place) -> Result<Option<(Record, Found)>, Failure> {
 pub fn plan(
     run: &Run,
     place: &Place,
-    bundle: &Bundle,
+    bundle: &mut Bundle,
     apply: bool,
     allowed: Allowed,
 ) -> Result<Planned, Failure> {
+    let keeps_list = age::keep_later_list(place, bundle)?;
+    let bundle: &Bundle = bundle;
     let (record, record_there) = match record(place)? {
         Some((record, there)) => (record, Some(there)),
         None => (Record::empty(), None),
@@ -72,6 +74,12 @@ pub fn plan(
         update: old.is_some(),
         ..Planned::default()
     };
+    if keeps_list {
+        planned.warnings.push(
+            "the list of who may relay that is here is later than the bundle's, and stays"
+                .to_owned(),
+        );
+    }
     let others: Vec<&Installation> = record
         .installations
         .iter()
@@ -228,7 +236,7 @@ impl Planned {
         let config =
             Config::parse(&new_main, Some(&new_master), version).in_directory(&place.inside);
         refuse_unwanted(&config, bundle, &settings)?;
-        self.warnings = overriding(&config, bundle);
+        self.warnings.extend(overriding(&config, bundle));
         self.config = Some(config);
         let touched_before = old.is_some_and(|old| !old.main.is_empty());
         installation.main_cf = self.whole(
