@@ -30,7 +30,7 @@ fi
 
 /// Says in `$change` of which change of the authority a list is: the highest number that it has; `odd` where one is not plain; -1
 /// where it is relayca's and has none; nothing where it is somebody else's. Fifteen digits are what every shell can compare.
-const OF_CHANGE_OF: &str = r##"of_change() {
+pub(crate) const OF_CHANGE_OF: &str = r##"of_change() {
   said=$(LC_ALL=C sed -n '
     /^[[:space:]]*#[[:space:]]*As of change[[:space:]][[:space:]]*[0-9]\{1,15\}\([[:space:]].*\)*$/ {
       s/^[^0-9]*\([0-9]*\).*$/\1/
@@ -60,10 +60,6 @@ pub fn is_no_directory(list: &str) -> String {
         "[ ! -d \"$files/{list}\" ] || stop \"$files/{list} is a directory: move it away first; nothing was changed\"\n"
     )
 }
-
-/// Prints of which change of the authority a list is.
-pub(crate) const OF_CHANGE: &str =
-    r"sed -n 's/^# As of change \([0-9]\{1,15\}\) of the authority: .*$/\1/p'";
 
 /// Writes a map whole, unless it is of an earlier change of the authority than the list in place.
 pub(crate) fn write_map(directory: &str, name: &str, map_text: &str, as_of: Option<u64>) -> String {

@@ -9,7 +9,7 @@
 
 use std::fmt::Write as _;
 
-use crate::lists::OF_CHANGE;
+use crate::lists::OF_CHANGE_OF;
 use crate::{CLIENT_MAP, SUBDIRECTORY, Snippet, SnippetError, key_file, validate};
 
 /// What all hosts run.
@@ -64,6 +64,8 @@ pub struct HostScript<'a> {
     pub maps: &'a [&'a str],
     /// SHA-256 of the public key in the host's certificate, in hexadecimal digits; empty where it gets no certificate.
     pub spki: &'a str,
+    /// Those of all certificates that the authority knows of for this host: another key is somebody else's, or a later one.
+    pub known: &'a [String],
     /// What Postfix is told.
     pub snippet: &'a Snippet,
     /// The change of the authority that a relay's list is of: it does not take the place of one of a later change.
@@ -103,7 +105,11 @@ pub fn host_script(script: &HostScript<'_>) -> Result<String, SnippetError> {
             ("put", "sealed", size, sha256, member, opens)
         }
     };
-    for word in [script.token, script.spki, sha256] {
+    let words = [script.token, script.spki, sha256];
+    for word in words
+        .into_iter()
+        .chain(script.known.iter().map(String::as_str))
+    {
         validate::word(word)?;
     }
     set("mode", mode);
@@ -114,6 +120,7 @@ pub fn host_script(script: &HostScript<'_>) -> Result<String, SnippetError> {
     set("maps", &script.maps.join(" "));
     set("key", &key_file(host));
     set("spki", script.spki);
+    set("known", &script.known.join(" "));
     set("sends", sends);
     set("size", &size.to_string());
     set("digest", sha256);
@@ -130,7 +137,7 @@ pub fn host_script(script: &HostScript<'_>) -> Result<String, SnippetError> {
     let parts = &script.snippet.parts;
     let _ = write!(
         text,
-        "\nchecks() {{\n{}:\n}}\nedits() {{\n{}:\n}}\nlist_progress() {{ {OF_CHANGE} \"$1\"; }}\n\n{HOST}",
+        "\nchecks() {{\n{}:\n}}\nedits() {{\n{}:\n}}\n{OF_CHANGE_OF}\n{HOST}",
         parts.checks, parts.edits
     );
     Ok(text)

@@ -103,6 +103,22 @@ fn a_list_of_an_earlier_change_is_refused_before_anything_is_unpacked() {
             assert!(said.contains("relayca:t0:end deployed"), "{said}");
         }
     }
+    // What cannot be told is no earlier one.
+    for text in [
+        "# As of change soon of the authority\n",
+        "# Who may relay, by sha256 of the public key. Made by relayca.\n",
+    ] {
+        fs::write(&list, text).unwrap();
+        let said = host.put(&["sh"], PATH, &sent);
+        assert!(said.contains("does not say plainly"), "{said}");
+        assert_eq!(fs::read_to_string(&list).unwrap(), text);
+    }
+    let tools = host.instance.directory().join("without-sed");
+    fs::create_dir(&tools).unwrap();
+    fs::write(tools.join("sed"), "#!/bin/sh\nexit 1\n").unwrap();
+    fs::set_permissions(tools.join("sed"), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = host.put(&["sh"], &format!("{}:{PATH}", tools.display()), &sent);
+    assert!(said.contains("relay_clientcerts cannot be read"), "{said}");
 }
 
 /// Tools that count, and at the given count kill the shell that called them: `kill -9` between any two of its steps.

@@ -128,6 +128,32 @@ fn a_mail_host_and_its_relay_are_set_up_by_deploy_alone_and_revoked_by_it() {
 }
 
 #[test]
+fn who_knows_nothing_of_a_newer_key_does_not_put_an_old_one_in_its_place() {
+    let fleet = Fleet::new();
+    ended(&fleet.deploy(&["--all"]), 0);
+    let (authority, copy) = (fleet.admin.file(""), fleet.admin.place().join("copy"));
+    copied(&authority, &copy);
+    let identity = fleet.admin.identity_inside();
+    let rekey = ["renew", "--rekey", "mailhost", "-i", &identity];
+    fleet.admin.done(&rekey).unwrap();
+    ended(&fleet.deploy(&["mailhost", "-i", &identity]), 0);
+    // Another admin's view from before, or an older copy.
+    fs::rename(&authority, fleet.admin.place().join("today")).unwrap();
+    fs::rename(&copy, &authority).unwrap();
+    let before = stand(&fleet.host(MAIL_HOST).instance.config());
+    let deploy = ["mailhost", "--no-relays", "-i", &identity];
+    let said = fleet.deploy(&deploy);
+    let all = ended(&said, 3);
+    assert!(
+        all.contains("is of no certificate that this authority knows"),
+        "{all}"
+    );
+    assert_eq!(stand(&fleet.host(MAIL_HOST).instance.config()), before);
+    ended(&fleet.deploy(&[&deploy[..], &["--older"]].concat()), 0);
+    assert_ne!(stand(&fleet.host(MAIL_HOST).instance.config()), before);
+}
+
+#[test]
 fn a_certificate_that_does_not_hold_today_is_put_nowhere_and_keeps_no_list_from_its_relay() {
     let mut fleet = Fleet::new();
     ended(&fleet.deploy(&["--all"]), 0);

@@ -169,11 +169,21 @@ is_locked() {
 # The digest of a map without its comments: who may relay, whatever else is told of them.
 entries_of() { sed -e '/^#/d' -e '/^[[:space:]]*$/d' "$1" 2> /dev/null | sort | sha256sum | cut -c 1-64; }
 # Of which change of the authority the list there is; nothing where none is, or none is told of.
-there_is() { list_progress "$files/relay_clientcerts" 2> /dev/null | head -n 1; }
-# An old list would let in again who was taken out since.
+there_is() { [ ! -e "$files/relay_clientcerts" ] || { of_change "$files/relay_clientcerts" 2> /dev/null && echo "$change"; }; }
+# An old list would let in again who was taken out since. What cannot be told is no earlier one.
 refuse_older() {
-  there=$(there_is)
-  [ -z "$as_of" ] || [ "${there:-0}" -le "$as_of" ] || give_up "the list there is of change $there of the authority, and this one of change $as_of"
+  [ -n "$as_of" ] && [ -e "$files/relay_clientcerts" ] || return 0
+  of_change "$files/relay_clientcerts" || give_up "$files/relay_clientcerts cannot be read"
+  case $change in (odd|-1) give_up 'the list there does not say plainly of which change of the authority it is: look whom it has; --older brings the one of today' ;; esac
+  [ "${change:-0}" -le "$as_of" ] || give_up "the list there is of change $change of the authority, and this one of change $as_of"
+}
+# Nor does an old key take the place of one that was made since, by somebody else or in another copy of the authority.
+refuse_unknown_key() {
+  [ "$sends" != public ] && [ -z "$older" ] || return 0
+  case " $spki $known missing unread unknown " in
+  (*" $(key_is "$files/$key") "*) ;;
+  (*) give_up "the key there is of no certificate that this authority knows: was it issued meanwhile, or by another copy of the authority? --older replaces it" ;;
+  esac
 }
 
 look() {
@@ -374,6 +384,7 @@ put() {
   trap '' 1 13
   tell begun
   unpack
+  refuse_unknown_key
   if is_installed; then leave_it_to_install; fi
   ask > "$work/said" 2>&1
   [ $? = 0 ] || give_up "$(in_short "$work/said")"
@@ -384,6 +395,8 @@ put() {
   find_changes
   if [ ! -s "$work/changes" ]; then end=unchanged; return; fi
   running=false; if runs; then running=true; fi
+  # Once more: a block may have been pasted meanwhile.
+  refuse_older
   write_journal
   place
   begin_it

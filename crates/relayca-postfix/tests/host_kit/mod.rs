@@ -170,6 +170,7 @@ impl Host {
             names: &NAMES,
             maps: &["relay_clientcerts"],
             spki: &self.spki(),
+            known: &[],
             snippet: &self.snippet,
             as_of: Some(4),
             older: false,

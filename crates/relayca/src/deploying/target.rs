@@ -53,6 +53,8 @@ pub struct Target {
     pub certificate: Certificate,
     /// Whether that one is live, and so among the files.
     pub live: bool,
+    /// Digests of the public keys in all certificates that it was ever given.
+    known: Vec<String>,
     /// The CAs that it is to trust.
     trusted: Vec<Certificate>,
     /// The change of the authority that a relay's list is of.
@@ -112,6 +114,7 @@ impl Target {
             names: &names,
             maps: &maps,
             spki: &self.spki(),
+            known: &self.known,
             snippet: &self.snippet,
             as_of: self.as_of,
             older: self.older,
@@ -234,11 +237,29 @@ fn target(
         entries,
         certificate,
         live,
+        known: known_keys(inventory, host)?,
         trusted: trusted.to_vec(),
         as_of: relay.and(map.as_of()),
         older: false,
         snippet,
     })
+}
+
+/// Digests of the public keys that the inventory has for a host.
+fn known_keys(
+    inventory: &(impl Records + ?Sized),
+    host: &HostName,
+) -> Result<Vec<String>, Failure> {
+    let mut all = public_bundles::of_host(inventory, host.as_str())?
+        .iter()
+        .map(|record| {
+            let certificate = Certificate::from_der(&record.certificate_der)?;
+            Ok(issuing::spki_sha256(certificate.spki_der()))
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }
 
 /// Of each file, and of the list that the archive will have of them.
