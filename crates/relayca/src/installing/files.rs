@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use relayca_bundle::CHECKSUMS_NAME;
-use relayca_ca::Certificate;
+use relayca_ca::{Certificate, PrivateKey};
 use relayca_postfix::{ACCESS_MAP, CLIENT_MAP, authority_file, certificate_file, key_file};
 use zeroize::Zeroizing;
 
@@ -105,6 +105,7 @@ impl Planned {
             sha256: digest(content),
             kept: recorded.is_some_and(|file| file.kept),
             was: recorded.and_then(|file| file.was.clone()),
+            before: recorded.and_then(|file| file.before.clone()),
         };
         let same = match &there {
             None => false,
@@ -114,7 +115,12 @@ impl Planned {
             }
             Some(there) => {
                 let ours = recorded.is_some_and(|file| file.sha256 == digest(&there.content));
-                if !ours {
+                if !ours && name == key_file(&bundle.host) {
+                    if recorded.is_some() || !is_old_key(place, bundle, there)? {
+                        return Err(foreign_key(&path, bundle));
+                    }
+                    record.before = Some(self.keep_key(place, name, there)?);
+                } else if !ours {
                     let text = adopted(bundle, name, there).ok_or_else(|| foreign(&path))?;
                     if recorded.is_none() {
                         record.was = Some(text);
@@ -138,6 +144,55 @@ impl Planned {
         self.files.push(record);
         Ok(())
     }
+
+    /// The key that is replaced, for the way back; the record holds none. Gives its name.
+    fn keep_key(&mut self, place: &Place, name: &str, there: &Found) -> Result<String, Failure> {
+        let before = format!(".{name}.before");
+        let path = place.files.join(&before);
+        self.changes.push(Change {
+            was: found(&path)?.map(|left| left.content),
+            path,
+            becomes: Some(NewFile {
+                content: Zeroizing::new(there.content.to_vec()),
+                mode: there.mode,
+                owner: there.owner,
+            }),
+        });
+        Ok(before)
+    }
+}
+
+/// The key of an earlier bundle, put there by hand or by `deploy`: a private file, beside a certificate of this host from a CA that
+/// lies there too. Any other key is somebody's.
+fn is_old_key(place: &Place, bundle: &Bundle, there: &Found) -> Result<bool, Failure> {
+    fn text(found: &Found) -> Option<&str> {
+        std::str::from_utf8(&found.content).ok()
+    }
+    let certificate = found(&bundle.certificate_path(place))?
+        .and_then(|found| Certificate::from_pem(text(&found)?).ok());
+    let trust = found(&place.files.join(authority_file(&bundle.domain)))?
+        .and_then(|found| Certificate::all_from_pem(text(&found)?).ok())
+        .unwrap_or_default();
+    let key = text(there).and_then(|text| PrivateKey::from_pem(text).ok());
+    let (Some(certificate), Some(key)) = (certificate, key) else {
+        return Ok(false);
+    };
+    Ok(there.owner == ROOT
+        && there.mode == 0o600
+        && names(&certificate, &bundle.host)
+        && certificate.role() == Some(bundle.role)
+        && certificate.spki_der() == key.spki_der()
+        && trust
+            .iter()
+            .any(|ca| ca.is_ca() && certificate.issuer_is(ca)))
+}
+
+fn foreign_key(path: &std::path::Path, bundle: &Bundle) -> Failure {
+    foreign(path).hint(format!(
+        "it is replaced only where it is root's alone (0600) and {} beside it is its certificate, issued by {}: look at it and move it away",
+        certificate_file(&bundle.host),
+        authority_file(&bundle.domain)
+    ))
 }
 
 /// Who is in a list.
@@ -189,9 +244,7 @@ fn foreign(path: &std::path::Path) -> Failure {
 fn adopted(bundle: &Bundle, name: &str, there: &Found) -> Option<String> {
     let text = std::str::from_utf8(&there.content).ok()?;
     let host = &bundle.host;
-    let ours = if name == key_file(host) {
-        false
-    } else if name == certificate_file(host) {
+    let ours = if name == certificate_file(host) {
         Certificate::from_pem(text).is_ok_and(|there| names(&there, host))
     } else if name == authority_file(&bundle.domain) {
         Certificate::all_from_pem(text)

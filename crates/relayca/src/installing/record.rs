@@ -63,6 +63,9 @@ pub struct File {
     pub kept: bool,
     /// What lay there before, of a public file unpacked by hand.
     pub was: Option<String>,
+    /// The file in CONFIG/relayca that has the private key which lay there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
 }
 
 /// A setting that was written.
@@ -131,7 +134,9 @@ impl Record {
         let names = record.installations.iter().flat_map(|one| {
             let files = one.files.iter().map(|file| file.name.as_str());
             let wholes = one.main_cf.iter().chain(&one.master_cf);
+            let keys = one.files.iter().filter_map(|file| file.before.as_deref());
             files
+                .chain(keys)
                 .chain(one.databases.iter().map(String::as_str))
                 .chain(wholes.map(|whole| whole.before.as_str()))
         });

@@ -157,7 +157,7 @@ impl Planned {
                 continue;
             };
             let named = names(said, &inside(place, &file.name));
-            if named && file.was.is_none() {
+            if named && file.was.is_none() && file.before.is_none() {
                 self.left
                     .push(format!("{} (Postfix still names it)", path.display()));
                 continue;
@@ -166,21 +166,46 @@ impl Planned {
                 self.left.push(path.display().to_string());
                 continue;
             }
-            if let Some(was) = &file.was
-                && is_out_of_date(old, file, was, &there.content, named)
-            {
+            let is_old = match &file.was {
+                Some(was) => is_out_of_date(old, file, was, &there.content, named),
+                // The key stays with its certificate.
+                None => file.before.is_some() && certificate_stays(place, old, said)?,
+            };
+            if is_old {
+                if let Some(before) = &file.before {
+                    self.remove(place, before)?;
+                }
                 let path = path.display();
                 self.left
                     .push(format!("{path} (what lay there before is out of date)"));
                 continue;
             }
-            let was = file.was.as_ref().map(|was| was.clone().into_bytes());
-            self.databases(place, old, &file.name, was.as_deref())?;
+            let was = match &file.before {
+                Some(before) => {
+                    let Some(key) = found(&place.files.join(before))? else {
+                        self.left
+                            .push(format!("{} ({before} is gone)", path.display()));
+                        continue;
+                    };
+                    self.remove(place, before)?;
+                    Some(key.content)
+                }
+                None => file
+                    .was
+                    .as_ref()
+                    .map(|was| Zeroizing::new(was.clone().into_bytes())),
+            };
+            self.databases(
+                place,
+                old,
+                &file.name,
+                was.as_ref().map(|was| was.as_slice()),
+            )?;
             self.changes.push(Change {
                 path,
                 was: Some(there.content),
                 becomes: was.map(|was| NewFile {
-                    content: Zeroizing::new(was),
+                    content: was,
                     mode: there.mode,
                     owner: there.owner,
                 }),
@@ -258,6 +283,21 @@ impl Planned {
 /// As Postfix names it.
 fn inside(place: &Place, name: &str) -> String {
     format!("{}/{}/{name}", place.inside, relayca_postfix::SUBDIRECTORY)
+}
+
+/// Whether the certificate stays that is there now: Postfix goes on to show it, and the one of before is another.
+fn certificate_stays(place: &Place, old: &Installation, said: &str) -> Result<bool, Failure> {
+    let name = certificate_file(&old.host);
+    let there = found(&place.files.join(&name))?;
+    let file = old.files.iter().find(|file| file.name == name);
+    let was = file.and_then(|file| Some((file, file.was.as_ref()?)));
+    Ok(match (there, was) {
+        (Some(there), Some((file, was))) => {
+            let named = names(said, &inside(place, &name));
+            is_out_of_date(old, file, was, &there.content, named)
+        }
+        _ => false,
+    })
 }
 
 /// Whether a file of before may not come back. A list would let in again who was revoked since, a CA file would trust a CA that was
