@@ -185,7 +185,7 @@ fn leave_marked_alone(config: &Config, finding: &mut Finding) {
         let in_main = |line: &String| line.starts_with("postconf -");
         if finding.fix.len() < before && !finding.fix.iter().any(in_main) {
             finding.fix = vec![fix::note(&format!(
-                "{label} stands in relayca's own block, which is not edited: paste again what `relayca snippet` prints for this host"
+                "{label} stands in relayca's own block, which is not edited: paste again what `relayca snippet` prints for this host, where the authority is"
             ))];
         }
     }
