@@ -4,7 +4,9 @@
 
 mod authority;
 
-use std::os::unix::fs::PermissionsExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::Command;
 
 use authority::terminal::Terminal;
@@ -212,6 +214,38 @@ fn a_plugin_opens_the_authority_and_finds_no_secret_in_its_arguments_or_environm
     // Without the plugin nothing opens, and the error says what is missing.
     let told = admin.refused(1, &["issue", "other"]);
     assert!(told.contains("age-plugin-fake"), "{told}");
+}
+
+#[test]
+fn what_others_are_to_read_they_may_read_under_any_umask() {
+    let admin = Admin::with_mailhost();
+    let strictly = |command: &str| {
+        let script = format!("umask 077; exec {RELAYCA} {command}");
+        Outcome::of(admin.program("sh").args(["-c", &script])).done()
+    };
+    admin.write("list.pem", "an older one");
+    std::os::unix::fs::symlink("list.pem", admin.file("link.pem")).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o7777;
+    std::fs::set_permissions(admin.file("list.pem"), Permissions::from_mode(0o644)).unwrap();
+    strictly("crl --out link.pem -q");
+    strictly("crl --out new.pem -q");
+    strictly("check --prometheus --out relayca.prom -q");
+    strictly("request other.example.org -C other -q");
+    for name in [
+        "list.pem",
+        "new.pem",
+        "relayca.prom",
+        "other/other.example.org.csr.pem",
+    ] {
+        assert_eq!(mode(&admin.file(name)), 0o644, "{name}");
+    }
+    assert_eq!(mode(&admin.file("other/other.example.org.key.pem")), 0o600);
+    strictly(&format!(
+        "--dir made init example.net --recipient {} -i key.txt -q",
+        admin.recipient()
+    ));
+    assert_eq!(mode(&admin.file("made/ca/ca.crt.pem")), 0o644);
+    assert_eq!(mode(&admin.file("made/ca/ca.key.pem")), 0o600);
 }
 
 #[test]

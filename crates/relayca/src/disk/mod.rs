@@ -16,7 +16,7 @@ mod waiting;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -85,9 +85,18 @@ fn new_file_of_ours(path: &Path, mode: u32) -> Result<File, Failure> {
             .mode(mode)
             .open(path)?;
         paths.push(path.to_owned());
+        against_the_umask(&file, mode)?;
         Ok(file)
     })
     .map_err(|error: io::Error| Failure::io("write", path, &error))
+}
+
+/// Gives a new file what an umask took of its mode: others are to read it, whoever runs the command and whatever theirs is.
+fn against_the_umask(file: &File, mode: u32) -> io::Result<()> {
+    if mode & 0o077 == 0 || file.metadata()?.permissions().mode() & 0o777 == mode {
+        return Ok(());
+    }
+    file.set_permissions(fs::Permissions::from_mode(mode))
 }
 
 /// The directory that a file is in.
@@ -181,6 +190,7 @@ fn write_exclusive(path: &Path, content: &[u8], mode: u32) -> io::Result<File> {
         .create_new(true)
         .mode(mode)
         .open(path)?;
+    against_the_umask(&file, mode)?;
     file.write_all(content)?;
     Ok(file)
 }
