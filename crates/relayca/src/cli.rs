@@ -30,7 +30,8 @@ pub use snippet::Snippet;
 
 const AFTER: &str = "\
 Exit codes: 0 done, 1 failed, 2 usage; those that judge (`verify`, `check`,
-`lint`, `probe`) also 3 (warnings, or not all could be tried) and 4 (errors, does not hold).
+`lint`, `probe`, `deploy`) also 3 (warnings, or not all could be tried or done)
+and 4 (errors, does not hold); `explain --check` also 3 (mail does not flow).
 
 Examples:
   relayca init example.org --recipient age1… -i ~/.config/age/key.txt
@@ -225,7 +226,7 @@ the options are san=, seal-to=, senders=, key=, days= and mta=; `#` begins a com
 
 Examples:
   relayca issue mailhost
-  relayca issue mailhost --senders example.org --seal-to \"$(ssh-keyscan -qt ed25519 mailhost | cut -d' ' -f2-)\"
+  relayca issue mailhost --senders example.org --seal-to \"$(ssh-keyscan -t ed25519 mailhost 2>/dev/null | cut -d' ' -f2-)\"
   relayca issue --from hosts.txt
   relayca issue mailhost --csr mailhost.example.org.csr.pem
   relayca issue --relay relay2:2500")]

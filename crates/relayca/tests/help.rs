@@ -54,6 +54,8 @@ fn help_shows_examples_and_every_command_has_its_own() {
         help.contains("Exit codes: 0 done, 1 failed, 2 usage"),
         "{help}"
     );
+    assert!(help.contains("`probe`, `deploy`) also 3"), "{help}");
+    assert!(help.contains("`explain --check` also 3"), "{help}");
     let (_, commands) = help.split_once("Commands:\n").unwrap();
     let (commands, _) = commands.split_once("\n\n").unwrap();
     let commands: Vec<(&str, &str)> = commands
@@ -77,6 +79,32 @@ fn help_shows_examples_and_every_command_has_its_own() {
         assert!(page.unwrap().contains(&name), "{command}");
     }
     assert!(admin.done(&["--version"]).starts_with("relayca "));
+}
+
+#[test]
+fn examples_in_help_name_rules_that_there_are_and_options_that_old_programs_have() {
+    let admin = Admin::new();
+    let help = admin.done(&["--help"]);
+    let commands = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next());
+    let mut rules = 0;
+    for command in commands {
+        let own = admin.done(&["help", command]);
+        // OpenSSH of Debian 12 has no -q there.
+        assert!(!own.contains("ssh-keyscan -q"), "{own}");
+        for (_, rule) in own.lines().filter_map(|line| line.split_once(" --rule ")) {
+            let rule = rule.split_whitespace().next().unwrap_or_default();
+            if !rule.starts_with('<') {
+                admin.done(&["lint", "--rule", rule]);
+                rules += 1;
+            }
+        }
+    }
+    assert!(rules > 0, "the example of a rule is gone");
 }
 
 #[test]

@@ -16,7 +16,7 @@ Exit codes: 0 nothing above a note, 3 warnings, 4 errors.
 Examples:
   relayca lint
   relayca lint --fix
-  relayca lint --rule key-mismatch
+  relayca lint --rule key-does-not-match
   relayca lint --root /mnt/backup --postfix 3.5
   relayca lint --main-cf main.cf --master-cf master.cf --postfix 3.7 --map-types hash,lmdb
   relayca lint --sarif > lint.sarif")]

@@ -16,7 +16,8 @@ days, and are in no file and no list. No message is ever sent unless --send says
 Where the authority is not at hand (on the mail host): --ca-file, and --cert-file and --key-file for the host's own.
 
 Exit codes: 0 all is as it must be; 3 warnings, or something could not be tried (it says what to give); 4 something is open that
-must be closed, or the right certificate is refused; 1 no connection, 2 usage.
+must be closed, or the right certificate is refused; 1 no connection, 2 usage. --egress: 0 port 25 is open, 3 a server there is
+unwelcoming or puts off, 4 it is blocked, or the relay cannot be reached.
 
 Examples:
   relayca probe
