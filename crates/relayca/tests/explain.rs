@@ -139,6 +139,15 @@ fn json_has_hosts_problems_and_what_was_read() {
     );
     assert_eq!(said["read"]["lines"], 10);
     assert_eq!(said["read"]["fingerprints"], true);
+    // Each key is in the document, under the name of the command.
+    let documented = include_str!("../../../docs/JSON.md");
+    let (_, documented) = documented.split_once("`relayca explain`").unwrap();
+    let (documented, _) = documented.split_once("\n## ").unwrap();
+    for object in [&said, host, &said["problems"][0], &said["read"]] {
+        for key in object.as_object().unwrap().keys() {
+            assert!(documented.contains(&format!("`{key}`")), "{key}");
+        }
+    }
     // A traditional log does not say its zone, and neither does what is made of it.
     let file = admin.write("old.log", fixture("3.7", "relayed"));
     let first = admin.json(&["explain", &file])["read"]["first"]
