@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use relayca_ca::{AltName, Certificate, Domain, HostName};
-use relayca_inventory::{Change, Inventory, Records, SqliteInventory};
+use relayca_inventory::{Change, Inventory, InventoryError, Records, SqliteInventory};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -227,6 +227,17 @@ impl Home {
         Ok(())
     }
 
+    /// That a host has no certificate. How to get one is told only where this CA may certify the name.
+    pub fn unknown(&self, host: &HostName) -> Failure {
+        let failure = Failure::new(format!("`{host}` has no certificate"));
+        let list = "`relayca list` shows who has one";
+        let name = AltName::Dns(host.clone());
+        match self.ca_certificate() {
+            Ok(ca) if !self.may_name(&ca, &name) => failure.hint(list),
+            _ => failure.hint(format!("`relayca issue {host}` issues one; {list}")),
+        }
+    }
+
     /// A file of the authority.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.root.join(relative)
@@ -264,12 +275,23 @@ impl Home {
 
     /// The inventory, to be changed.
     pub fn inventory(&self) -> Result<SqliteInventory, Failure> {
-        Ok(relayca_inventory::open(&self.path(INVENTORY))?)
+        relayca_inventory::open(&self.path(INVENTORY)).map_err(|error| self.without(error))
     }
 
     /// The inventory, to be read: works in a read-only directory.
     pub fn inventory_read_only(&self) -> Result<SqliteInventory, Failure> {
-        Ok(relayca_inventory::open_read_only(&self.path(INVENTORY))?)
+        relayca_inventory::open_read_only(&self.path(INVENTORY))
+            .map_err(|error| self.without(error))
+    }
+
+    /// Beside a CA a lost inventory is no reason to begin anew.
+    fn without(&self, error: InventoryError) -> Failure {
+        let is_lost = matches!(error, InventoryError::Missing { .. });
+        let failure = Failure::from(error);
+        if !is_lost || !self.path(CA_CERTIFICATE).exists() {
+            return failure;
+        }
+        failure.hint("its CA is there: move the directory away, and lay out a backup in its place with `relayca restore FILE`")
     }
 
     /// `bundles/HOST.tar.age`, below the root.

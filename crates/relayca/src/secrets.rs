@@ -21,6 +21,8 @@ use crate::process;
 const LONGEST_PASSPHRASE: u64 = 4096;
 /// Characters; a new passphrase of fewer draws a warning.
 const SHORT_PASSPHRASE: usize = 14;
+/// What a descriptor is opened as.
+const DESCRIPTORS: &str = "/dev/fd";
 /// Bytes of an identity file.
 const LONGEST_IDENTITY: usize = 1 << 20;
 
@@ -50,7 +52,7 @@ impl Secrets {
     /// Takes the sources named by the global options; reads nothing yet.
     pub fn new(global: &Global, printer: Printer) -> Self {
         let file = match global.passphrase_fd {
-            Some(number) => Some(PathBuf::from(format!("/dev/fd/{number}"))),
+            Some(number) => Some(Path::new(DESCRIPTORS).join(number.to_string())),
             None => global.passphrase_file.clone(),
         };
         Self {
@@ -264,12 +266,24 @@ pub fn ask(question: &str) -> Result<Zeroizing<String>, Failure> {
 
 fn needs_terminal(message: &str) -> Failure {
     Failure::usage(format!("{message} and there is no terminal to ask on"))
-        .hint("give --passphrase-file FILE or --passphrase-fd N, or name age recipients and an identity instead")
+        .hint("give --passphrase-file FILE or --passphrase-fd N")
 }
 
 /// The first line of a file; `-` is standard input.
 pub fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
-    let failed = |error: std::io::Error| Failure::io("read the passphrase from", file, &error);
+    let failed = |error: std::io::Error| match file.strip_prefix(DESCRIPTORS) {
+        // One that is closed is a passphrase that was not given.
+        Ok(number) if error.kind() == std::io::ErrorKind::NotFound => {
+            let number = number.display();
+            Failure::usage(format!(
+                "the descriptor {number} is not open: no passphrase was given"
+            ))
+            .hint(format!(
+                "open it for relayca: `relayca ... --passphrase-fd {number} {number}<FILE`"
+            ))
+        }
+        _ => Failure::io("read the passphrase from", file, &error),
+    };
     let source: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin())
     } else {

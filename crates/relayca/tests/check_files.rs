@@ -375,7 +375,18 @@ fn a_damaged_inventory_is_critical_and_an_unreadable_authority_no_verdict() {
         ["inventory-damaged critical inventory.db"]
     );
     fs::remove_file(&path).unwrap();
+    // A CA beside the active one may be the outgoing one: without the inventory nobody is told to take its key away.
+    let beside = admin.part("ca/4b231cf3b3df4309d2c470ac10c43d2a");
+    fs::create_dir(&beside).unwrap();
+    mode(&beside, 0o700);
+    for name in ["ca.crt.pem", "ca.key.pem", "ca.passphrase.age"] {
+        fs::copy(admin.part("ca").join(name), beside.join(name)).unwrap();
+    }
     assert_eq!(check(&admin, &[]), ["file-missing critical inventory.db"]);
+    // Nor is a new authority made where one was.
+    let told = admin.refused(1, &["list"]);
+    assert!(told.contains("`relayca restore FILE`"), "{told}");
+    assert!(!told.contains("relayca init"), "{told}");
     fs::write(admin.part("relayca.toml"), "domain = 1\n").unwrap();
     admin.refused(1, &["check"]);
     admin.refused(1, &["check", "--prometheus"]);

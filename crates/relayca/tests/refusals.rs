@@ -168,7 +168,10 @@ fn a_passphrase_source_without_a_passphrase_is_told() {
         let told = admin.refused(code, &["init", "example.org", "--passphrase-file", file]);
         assert!(!told.contains("xxxx"), "{told}");
     }
-    admin.refused(1, &["init", "example.org", "--passphrase-fd", "77"]);
+    // A descriptor that nobody opened gives nothing, as an empty one.
+    let told = admin.refused(2, &["init", "example.org", "--passphrase-fd", "77"]);
+    assert!(told.contains("the descriptor 77 is not open"), "{told}");
+    assert!(told.contains("--passphrase-fd 77 77<FILE"), "{told}");
 }
 
 #[test]
@@ -336,10 +339,37 @@ fn bad_words_and_numbers_are_usage_errors() {
             "3",
         ],
         &["issue", "a", "--relay", "--senders", "example.org"],
+        &["issue", "a", "--senders", "not a list"],
+        &["issue", "a", "--senders", ""],
+        &["deploy"],
         &["completions", "tcsh"],
     ] {
         let told = admin.refused(2, arguments);
         assert!(!told.contains("panicked"), "{told}");
+    }
+}
+
+#[test]
+fn a_hint_names_only_what_would_help() {
+    let admin = Admin::with_mailhost();
+    // Outside the domain nothing can be issued.
+    for command in ["passphrase", "snippet", "bundle", "renew"] {
+        let told = admin.refused(1, &[command, "foo.example.com"]);
+        assert!(!told.contains("relayca issue"), "{told}");
+        assert!(told.contains("`relayca list`"), "{told}");
+        let told = admin.refused(1, &[command, "foo"]);
+        assert!(told.contains("`relayca issue foo.example.org`"), "{told}");
+    }
+    // Revoked is for good.
+    let told = admin.refused(1, &["issue", "mailhost"]);
+    assert!(told.contains("live until 20"), "{told}");
+    admin.done(&["revoke", "mailhost"]);
+    let told = admin.refused(1, &["issue", "mailhost"]);
+    assert!(told.contains(", revoked);"), "{told}");
+    // Whom to bring up to date: all the ways to say it.
+    let told = admin.refused(2, &["deploy"]);
+    for option in ["<HOST", "--relays", "--all", "--status"] {
+        assert!(told.contains(option), "{told}");
     }
 }
 

@@ -39,6 +39,8 @@ fn an_admin_with_a_passphrase_is_asked_twice_for_a_new_one_and_once_a_command() 
             told.contains("--passphrase-file") && told.contains("--passphrase-fd"),
             "{told}"
         );
+        // It is sealed to a passphrase already: recipients would open nothing.
+        assert!(!told.contains("recipients"), "{told}");
     }
     let mut terminal = Terminal::run(&admin.relayca(&["issue", "mailhost"]));
     terminal.answer(

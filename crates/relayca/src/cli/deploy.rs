@@ -2,7 +2,7 @@
 //!
 //! In: arguments. Out: its options. It refuses to know how it does its work.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -23,9 +23,12 @@ Examples:
   relayca deploy --status
   relayca deploy mailhost --host-key known_hosts
   relayca deploy mailhost --dry-run")]
+#[command(group(
+    ArgGroup::new("whom").args(["hosts", "relays", "all", "status"]).required(true).multiple(true)
+))]
 pub struct Deploy {
     /// Hosts that have a certificate
-    #[arg(value_name = "HOST", required_unless_present_any = ["relays", "all", "status"])]
+    #[arg(value_name = "HOST")]
     pub hosts: Vec<String>,
     /// All relays
     #[arg(long)]

@@ -143,6 +143,10 @@ fn requests(run: &Run, home: &Home, arguments: &Issue) -> Result<Vec<HostRequest
         requests.extend(hosts::parse_list(&text, &name, domain, arguments.relay)?);
     }
     let seal_to = recipients(&arguments.seal_to)?;
+    for sender in &arguments.senders {
+        relayca_postfix::validate::sender(sender)
+            .map_err(|error| usage_of(&error, error.hint()))?;
+    }
     let key = arguments.key.as_deref().map(word).transpose()?;
     let mta: Option<Mta> = arguments
         .mta
@@ -293,8 +297,11 @@ fn has_one(host: &Host, newest: Option<&CertificateRecord>) -> Failure {
     let existing = newest.map_or_else(
         || format!("added {}", dates::day_of(&host.added_at)),
         |record| {
-            let until = dates::day_of(&record.not_after);
-            format!("serial {}, {} until {until}", record.serial, record.state)
+            let until = match record.state {
+                State::Live => format!(" until {}", dates::day_of(&record.not_after)),
+                _ => String::new(),
+            };
+            format!("serial {}, {}{until}", record.serial, record.state)
         },
     );
     let hint = if newest.is_some_and(|record| record.state == State::Revoked) {

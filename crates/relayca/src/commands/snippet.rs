@@ -104,11 +104,7 @@ pub fn known_host(home: &Home, text: &str) -> Result<(HostName, String), Failure
     let name = HostName::in_domain(text, &home.settings.domain)?;
     match home.inventory_read_only()?.host(name.as_str())? {
         Some(host) => Ok((name, host.role)),
-        None => Err(
-            Failure::new(format!("`{name}` has no certificate")).hint(format!(
-                "`relayca issue {name}` issues one; `relayca list` shows who has one"
-            )),
-        ),
+        None => Err(home.unknown(&name)),
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rayon::prelude::*;
+use relayca_ca::Serial;
 use relayca_fingerprint::FingerprintMap;
 use relayca_inventory::{Filter, InventoryError, Phase, Records, SqliteInventory, State};
 use time::OffsetDateTime;
@@ -24,7 +25,7 @@ use crate::checking::maps::{Holds, MAP, SENDERS, Written};
 use crate::checking::{Finding, Known, Look};
 use crate::disk;
 use crate::failure::Failure;
-use crate::home::{CERTIFICATE, Home, INVENTORY, KEY, PASSPHRASE};
+use crate::home::{CA, CERTIFICATE, Home, INVENTORY, KEY, PASSPHRASE};
 use crate::issuing::LONGEST_BUNDLE;
 use crate::pieces;
 use crate::public_bundles;
@@ -126,6 +127,8 @@ fn read_once(home: &Home, look: &Look) -> Result<Facts, Failure> {
             .iter()
             .map(|standing| ca_files(home, standing))
             .collect();
+    } else {
+        facts.cas = serials_in_ca(home);
     }
     read_files(home, &mut facts)?;
     facts.written = written(home, &facts.known);
@@ -141,6 +144,20 @@ fn read_once(home: &Home, look: &Look) -> Result<Facts, Failure> {
         .filter(|file| file.header == Header::NotForUs)
         .count();
     Ok(facts)
+}
+
+/// The directories of CAs by their names alone: without the inventory nobody knows which of them is one that was given up, and
+/// any may be the outgoing or the prepared one.
+fn serials_in_ca(home: &Home) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(home.path(CA));
+    let names = entries.into_iter().flatten().flatten();
+    names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| {
+            let serial = name.parse::<Serial>();
+            serial.is_ok_and(|serial| serial.to_string() == *name)
+        })
+        .collect()
 }
 
 /// A finding of an inventory that is broken; every other trouble keeps us from looking.

@@ -326,11 +326,7 @@ pub fn from_bundle(home: &Home, admins: &Identities, host: &HostName) -> Result<
     let inventory = home.inventory_read_only()?;
     let mut records = public_bundles::of_host(&inventory, host.as_str())?;
     if records.is_empty() {
-        return Err(
-            Failure::new(format!("`{host}` has no certificate")).hint(format!(
-                "`relayca issue {host}` issues one; `relayca list` shows who has one"
-            )),
-        );
+        return Err(home.unknown(host));
     }
     let key = key_in(
         home,
