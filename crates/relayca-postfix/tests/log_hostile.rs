@@ -385,6 +385,16 @@ fn a_probe_takes_no_message_and_its_refusals_are_no_problem() {
         (report.hosts[0].refused, report.hosts[0].state),
         (0, State::Seen)
     );
+
+    // Refused before the envelope it is known by its NOOP, which nobody else says there.
+    let abort =
+        "NOQUEUE: abort: TLS from mail.example.org[192.0.2.7]: Client certificate not trusted";
+    let aborted = |counts: &str| explained(&session(1, &[abort], counts)).hosts[0].state;
+    assert_eq!(aborted("ehlo=1 starttls=1 commands=2"), State::Refused);
+    assert_eq!(aborted("ehlo=1 starttls=1 noop=1 commands=3"), State::Seen);
+    // Some clients say it of a connection that they keep: what is refused to them is told.
+    let kept = "ehlo=2 starttls=1 mail=1 rcpt=0/1 noop=1 commands=5/6";
+    assert_eq!(aborted(kept), State::Refused);
 }
 
 #[test]

@@ -168,12 +168,19 @@ fn what_a_server_says_cannot_steer_the_terminal_or_fill_the_screen() {
 #[test]
 fn who_hangs_up_in_the_middle_is_told_with_where_it_was() {
     let admin = admin();
-    let script = ["220 a\r\n", "250-a\r\n250 STARTTLS\r\n", "220 go\r\n"];
+    // Between EHLO and STARTTLS the probe says NOOP, so that the relay's log knows it.
+    let script = [
+        "220 a\r\n",
+        "250-a\r\n250 STARTTLS\r\n",
+        "250 ok\r\n",
+        "220 go\r\n",
+    ];
     for (steps, told) in [
         (0, "greeting"),
         (1, "EHLO"),
         (2, "STARTTLS"),
-        (3, "handshake"),
+        (3, "STARTTLS"),
+        (4, "handshake"),
     ] {
         let place = server(move |stream| {
             let mut reader = BufReader::new(&stream);

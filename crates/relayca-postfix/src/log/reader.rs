@@ -456,6 +456,12 @@ fn leave(session: &mut Session, counts: &[u8], context: Context<'_>) {
     if has(b" commands=") && !has(b" bdat=") {
         session.texts = Some(number(counts, b" data="));
     }
+    // No mail server says NOOP and then asks for nothing: so `relayca probe` signs what it has to see refused.
+    if has(b" noop=") && !has(b" rcpt=") {
+        session.refused = 0;
+        session.clues = Clues::default();
+        return;
+    }
     let quiet = session.refused == 0 && session.accepted == 0;
     let id = if has(b" starttls=0/") {
         "starttls-refused"

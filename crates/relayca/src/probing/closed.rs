@@ -7,7 +7,7 @@ use relayca_probe::{
     TlsVersions,
 };
 
-use super::asking::{Envelope, Outcome, Place, Stage, enter, leave, said, stage_of};
+use super::asking::{Envelope, Outcome, Place, Stage, enter, leave, said, sign, stage_of};
 
 /// A command that no server knows: where it is answered, somebody obeyed it.
 const UNKNOWN_COMMAND: &str = "XRELAYCA";
@@ -62,6 +62,7 @@ pub fn in_the_clear(place: &Place, envelope: &Envelope) -> InTheClear {
         return heard;
     }
     heard.offers = dialogue.offers().clone();
+    sign(&mut dialogue);
     heard.vrfy = command(&mut dialogue, EVERYBODYS_MAILBOX, reveals);
     heard.etrn = command(&mut dialogue, NOBODYS_QUEUE, flushes);
     heard.mail = mail(&mut dialogue, envelope);
@@ -180,6 +181,7 @@ pub fn old_version(place: &Place, version: OldVersion) -> Outcome {
         }
         said(Stage::Greeting, dialogue.greeting())?;
         said(Stage::Ehlo, dialogue.hello())?;
+        sign(&mut dialogue);
         dialogue
             .starttls_old(version)
             .map_err(|error| Outcome::of_error(stage_of(&error), &error))
@@ -261,6 +263,7 @@ fn injected(place: &Place, client: &TlsClient) -> Result<Outcome, Outcome> {
     let mut dialogue = connect(place)?;
     said(Stage::Greeting, dialogue.greeting())?;
     said(Stage::Ehlo, dialogue.hello())?;
+    sign(&mut dialogue);
     let closed = |stage: Stage, text: &str| Outcome::Refused {
         stage,
         code: None,

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use relayca_ca::Certificate;
 use relayca_probe::{Dialogue, Mode, Offers, ProbeError, Reply, Shown, TlsClient, TlsVersions};
 
-use super::asking::{Envelope, Outcome, Place, Stage, leave, said, starttls};
+use super::asking::{Envelope, Outcome, Place, Stage, leave, said, sign, starttls};
 use super::credentials::Credential;
 use super::judging::{Judgement, Judges, WithHint, check, fault, judge};
 use super::message::Message;
@@ -158,6 +158,7 @@ fn in_the_clear(dialogue: &mut Dialogue, report: &mut Report) -> Result<(), Over
     let has_tls = offers.has("STARTTLS");
     report.offers_before = Some(offers);
     if has_tls {
+        sign(dialogue);
         return Ok(());
     }
     report.checks.push(

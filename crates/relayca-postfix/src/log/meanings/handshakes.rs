@@ -39,7 +39,7 @@ pub(super) const MEANINGS: &[Meaning] = &[
         side: Side::Either,
         title: "no TLS version in common",
         says: "One side offers only TLS versions that the other does not take.",
-        why: "smtp_tls_mandatory_protocols or smtpd_tls_mandatory_protocols names old versions alone, or one host is too old for TLS 1.2. OpenSSL 3 takes no TLS 1.0 and 1.1 at its default level even where Postfix allows them. `relayca probe --matrix` looks the same.",
+        why: "smtp_tls_mandatory_protocols or smtpd_tls_mandatory_protocols names old versions alone, or one host is too old for TLS 1.2. OpenSSL 3 takes no TLS 1.0 and 1.1 at its default level even where Postfix allows them. `relayca probe --matrix` looks the same where the port begins with TLS; elsewhere it is known by its NOOP.",
         remedy: "Allow TLS 1.2 and 1.3 on both sides: !SSLv2,!SSLv3,!TLSv1,!TLSv1.1 is read by every Postfix.",
         commands: &["relayca snippet {host}", "relayca snippet {relay}"],
         versions: "",

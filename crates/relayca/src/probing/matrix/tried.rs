@@ -195,11 +195,20 @@ impl<'a> Tried<'a> {
         self.rows.push(row);
     }
 
-    /// A row that there is nothing to show for, while another row is a try of the same kind: a note, which makes nothing worse.
+    /// A row that there is nothing to show for, while another row is a try of the same kind: where that was made, a note, which makes
+    /// nothing worse.
     pub fn stand_in(&mut self, id: &'static str, what: &str, why: &str, by: &str) {
         let mut row = row(id, what, REFUSED);
-        row.mark = Mark::Note;
-        row.text = format!("{why}; the row `{by}` is a try of the same kind");
+        match self.rows.iter().find(|row| row.id == by) {
+            Some(other) if other.was == UNTRIED => {
+                row.text.clone_from(&other.text);
+                row.hint.clone_from(&other.hint);
+            }
+            _ => {
+                row.mark = Mark::Note;
+                row.text = format!("{why}; the row `{by}` is a try of the same kind");
+            }
+        }
         self.rows.push(row);
     }
 
