@@ -335,3 +335,32 @@ fn a_message_is_relayed_then_eight_faults_are_named_with_their_hosts() {
     mail_host.says("relay-not-listening", RELAY, &["Connection refused"]);
     assert_eq!(mail_host.host(RELAY)["state"], "waits");
 }
+
+#[test]
+fn all_that_a_probe_has_to_see_refused_is_no_trouble_of_the_relay() {
+    let pair = Pair::new(program(), &[], None).unwrap();
+    pair.issue(&[]).unwrap();
+    let place = format!("127.0.0.1:{}", pair.port.number());
+    pair.admin.done(&["probe", &place, "--matrix"]).unwrap();
+    pair.admin.run(&["probe", &place]).unwrap();
+    let log = pair.relay.directory().join("of-the-matrix.log");
+    wait_for("the end of the last session", SOON, || {
+        let text = pair.relay.log();
+        fs::write(&log, &text).unwrap();
+        text.matches(": connect from").count() == text.matches(": disconnect from").count()
+    })
+    .unwrap();
+    let log = log.display().to_string();
+    let said = pair
+        .admin
+        .done(&["explain", "--check", &log, "--json"])
+        .unwrap();
+    let explained: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(explained["problems"], Value::Array(Vec::new()), "{said}");
+    let hosts = explained["hosts"].as_array().unwrap();
+    assert!(!hosts.is_empty(), "{said}");
+    for host in hosts {
+        let shown = (&host["state"], &host["taken"], &host["refused"]);
+        assert_eq!(shown, (&"seen".into(), &0.into(), &0.into()), "{host:#}");
+    }
+}

@@ -159,24 +159,6 @@ fn the_relay_as_printed_is_closed_to_all_but_its_mail_host() {
     let connections = log.matches(": connect from").count();
     assert!(connections <= 30, "{connections}");
 
-    // What the relay's log has of it took no message, and is known as a probe's.
-    let log = pair.relay.directory().join("of-the-matrix.log");
-    fs::write(&log, pair.relay.log()).unwrap();
-    let said = pair
-        .admin
-        .done(&["explain", log.to_str().unwrap(), "--json"])
-        .unwrap();
-    let explained: Value = serde_json::from_str(&said).unwrap();
-    for host in explained["hosts"].as_array().unwrap() {
-        assert_eq!(host["taken"], 0, "{host:#}");
-    }
-    assert_eq!(explained["problems"], Value::Array(Vec::new()), "{said}");
-    let said = pair
-        .admin
-        .run(&["explain", "--check", log.to_str().unwrap()])
-        .unwrap();
-    assert_eq!(said.code, 0, "{}", said.stdout);
-
     // For people the same.
     let said = pair
         .admin
@@ -267,8 +249,7 @@ fn a_relay_that_only_asks_for_certificates_is_unmasked_by_the_listed_key() {
 #[test]
 fn maps_and_restrictions_that_let_all_in_are_found() {
     let mut pair = pair();
-    let every_valid = ["unlisted"];
-    shows(&pair, &["relay_clientcerts=static:yes"], &every_valid);
+    shows(&pair, &["relay_clientcerts=static:yes"], &["unlisted"]);
     let map = format!(
         "relay_clientcerts=${{default_database_type}}:{}/relayca/relay_clientcerts",
         pair.relay.config_inside()
@@ -277,12 +258,12 @@ fn maps_and_restrictions_that_let_all_in_are_found() {
     shows(
         &pair,
         &["smtpd_relay_restrictions=permit_tls_all_clientcerts,defer"],
-        &every_valid,
+        &["unlisted"],
     );
     shows(
         &pair,
         &["smtpd_relay_restrictions=permit_mynetworks,permit_tls_clientcerts,defer"],
-        &every_valid,
+        &["unlisted"],
     );
     // An open relay: no TLS wanted, and this address trusted.
     let all = [
