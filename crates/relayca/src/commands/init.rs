@@ -302,7 +302,9 @@ fn make(
         prompt: &prompt,
         now: run.now,
     };
-    let nobody = pieces::map_of(&[], settings.digest, settings.pin)?;
+    // The CA and the relays: a list that does not say of which change it is could not be told from a later one.
+    let change = u64::try_from(1 + plan.relays.len()).unwrap_or_default();
+    let nobody = pieces::map_of(&[], settings.digest, settings.pin)?.with_progress(change);
     let mut issued = Vec::new();
     for relay in &plan.relays {
         let mut request = HostRequest::parse(&relay.text(), domain, true)?;
