@@ -3,7 +3,8 @@
 //! Enters: PEM text, or the text of the list. Leaves: scripts for a root shell. Refuses to know how either is made, and any key.
 
 use relayca_postfix::{
-    NewFiles, SnippetError, files_script_between, is_no_directory, refuse_older_list, validate,
+    NewFiles, SnippetError, files_script_between, from_archive, is_no_directory, refuse_older_list,
+    validate,
 };
 
 use crate::{EXIM_LIST, Mta, MtaError, exim, exim_relay, opensmtpd, script};
@@ -89,4 +90,26 @@ pub fn map_script(
          )\n"
     ));
     Ok(text)
+}
+
+/// The script that takes the list out of `RELAY.public.tar`, which lies where it is run, as [`map_script`] puts it in place.
+///
+/// # Errors
+/// [`MtaError`] where a name or the directory is not plain.
+pub fn archived_map_script(directory: &str, relay: &str, as_of: u64) -> Result<String, MtaError> {
+    let head = script::head(
+        &format!("the list in {relay}.public.tar"),
+        validate::directory(directory)?,
+    );
+    Ok(format!(
+        "\
+{}\
+cat \"$work/archive/{EXIM_LIST}\" > \"$work/new\"
+chmod 644 \"$work/new\"
+mv \"$work/new\" \"$files/{EXIM_LIST}\"
+say 'done'
+)
+",
+        from_archive(&head, relay, &[EXIM_LIST], as_of)?
+    ))
 }

@@ -22,7 +22,7 @@ use std::str::FromStr;
 use relayca_postfix::{NextHop, Refusal, validate};
 
 pub use error::MtaError;
-pub use files::{files_script, map_script};
+pub use files::{archived_map_script, files_script, map_script};
 
 /// The list of certificates that may relay through Exim, as a file name beside the key.
 pub const EXIM_LIST: &str = "relay_clientcerts.exim";

@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use crate::CLIENT_MAP;
 use crate::script::{head, here};
+use crate::{CLIENT_MAP, SnippetError, validate};
 
 /// The lines of a script that refuse a list which is older than the one in `$files/LIST`: it would let in again who was taken out
 /// since. They call `stop`. What is there and cannot be told is refused too: reading it must succeed, and a list of relayca's
@@ -13,9 +13,16 @@ use crate::script::{head, here};
 #[must_use]
 pub fn refuse_older_list(list: &str, as_of: u64) -> String {
     format!(
-        "
+        "\n{OF_CHANGE_OF}{}",
+        not_older_than_there(list, &as_of.to_string())
+    )
+}
+
+/// Compares; `as_of` is a number, or a variable of the shell.
+fn not_older_than_there(list: &str, as_of: &str) -> String {
+    format!(
+        "\
 # An old list, from a terminal of last week or a restored backup, would let in again who was taken out since.
-{OF_CHANGE_OF}\
 if [ -e \"$files/{list}\" ]; then
   of_change \"$files/{list}\" || stop \"$files/{list} cannot be read; nothing was changed\"
   remedy=\"\\`relayca map --format paste\\` prints today's. If the authority was made anew or restored from a backup, look whom its list has, and remove $files/{list} first\"
@@ -61,23 +68,18 @@ pub fn is_no_directory(list: &str) -> String {
     )
 }
 
-/// Writes a map whole, unless it is of an earlier change of the authority than the list in place.
-pub(crate) fn write_map(directory: &str, name: &str, map_text: &str, as_of: Option<u64>) -> String {
-    let mut content = map_text.to_owned();
-    if !content.is_empty() && !content.ends_with('\n') {
-        content.push('\n');
-    }
-    let mut text = head(&format!("the map {name}"), directory);
-    let _ = write!(
-        text,
-        "\
-[ -d \"$files\" ] || stop \"$files is missing: unpack the bundle of the relay there first; nothing was changed\"
-{}{}
+/// A place of its own beside the lists.
+const WORK: &str = "
 # Written beside the old one and moved over it; the old one comes back if postmap does not take the new one.
 work=$(mktemp -d \"$files/work.XXXXXX\")
 trap 'rm -rf \"$work\"' 0
 trap 'exit 1' 1 2 15
-{}\
+";
+
+/// Moves `$work/new` to `$files/NAME` and runs postmap.
+fn place(name: &str) -> String {
+    format!(
+        "\
 chmod 644 \"$work/new\"
 if [ -f \"$files/{name}\" ]; then cp -p \"$files/{name}\" \"$work/old\"; fi
 mv \"$work/new\" \"$files/{name}\"
@@ -85,14 +87,99 @@ postmap \"$files/{name}\" || {{
   if [ -f \"$work/old\" ]; then mv \"$work/old\" \"$files/{name}\"; postmap \"$files/{name}\" || :; else rm \"$files/{name}\"; fi
   stop 'postmap failed; the map is as before'
 }}
+"
+    )
+}
+
+/// Writes a map whole, unless it is of an earlier change of the authority than the list in place.
+pub(crate) fn write_map(directory: &str, name: &str, map_text: &str, as_of: Option<u64>) -> String {
+    let mut content = map_text.to_owned();
+    if !content.is_empty() && !content.ends_with('\n') {
+        content.push('\n');
+    }
+    format!(
+        "\
+{head}\
+[ -d \"$files\" ] || stop \"$files is missing: unpack the bundle of the relay there first; nothing was changed\"
+{is_no_directory}{refusal}{WORK}{here}{place}\
 say 'done: {name}'
 )
 ",
-        is_no_directory(name),
-        as_of
+        head = head(&format!("the map {name}"), directory),
+        is_no_directory = is_no_directory(name),
+        refusal = as_of
             .map(|as_of| refuse_older_list(CLIENT_MAP, as_of))
             .unwrap_or_default(),
-        here(&content, "\"$work/new\"")
+        here = here(&content, "\"$work/new\""),
+        place = place(name),
+    )
+}
+
+/// The script that takes lists out of `HOST.public.tar`, which lies where it is run, as [`crate::map_script`] puts them in place.
+/// The first one says of which change they are: not of an earlier one than `as_of`, or the archive is not the one that was to be sent.
+///
+/// # Errors
+/// [`SnippetError`] where a name or the directory is not plain.
+pub fn archived_maps_script(
+    config_directory: &str,
+    host: &str,
+    lists: &[&str],
+    as_of: u64,
+) -> Result<String, SnippetError> {
+    let head = head(
+        &format!("the maps in {host}.public.tar"),
+        validate::directory(config_directory)?,
     );
-    text
+    let mut text = from_archive(&head, host, lists, as_of)?;
+    for list in lists {
+        let _ = write!(
+            text,
+            "cat \"$work/archive/{list}\" > \"$work/new\"\n{}rm -f \"$work/old\"\n",
+            place(list)
+        );
+    }
+    let _ = write!(text, "say 'done: {}'\n)\n", lists.join(" "));
+    Ok(text)
+}
+
+/// The same up to where the lists lie in `$work/archive`, looked at, for any mail server: `head` defines `say` and `stop`, and sets
+/// `files` to the directory.
+///
+/// # Errors
+/// Like [`archived_maps_script`].
+pub fn from_archive(
+    head: &str,
+    host: &str,
+    lists: &[&str],
+    as_of: u64,
+) -> Result<String, SnippetError> {
+    let archive = format!("{}.public.tar", validate::host(host)?);
+    let first = lists.first().copied().unwrap_or(CLIENT_MAP);
+    let names = lists.join(" ");
+    Ok(format!(
+        "\
+{head}\
+[ -d \"$files\" ] || stop \"$files is missing: unpack the bundle of the relay there first; nothing was changed\"
+{is_no_directory}\
+[ -f {archive} ] || stop '{archive} is not in this directory: send it here first; nothing was changed'
+{WORK}\
+mkdir \"$work/archive\"
+tar -xf {archive} -C \"$work/archive\" SHA256SUMS {names} || stop '{archive} has not all of the lists; nothing was changed'
+for list in {names}; do
+  ( cd \"$work/archive\" && grep \"  $list\\$\" SHA256SUMS > sums && sha256sum -c sums ) || stop \"$list in {archive} is damaged; nothing was changed\"
+done
+{OF_CHANGE_OF}\
+of_change \"$work/archive/{first}\" || stop 'the list in {archive} cannot be read; nothing was changed'
+case $change in
+(''|odd|-1) stop 'the list in {archive} does not say plainly of which change of the authority it is; nothing was changed' ;;
+esac
+[ \"$change\" -ge {as_of} ] || stop \"the list in {archive} is of change $change of the authority, and the one to be put in place of change {as_of}: it is an old one; nothing was changed. Send {archive} here anew\"
+as_of=$change
+{not_older}",
+        is_no_directory = lists
+            .iter()
+            .map(|list| is_no_directory(list))
+            .collect::<String>(),
+        not_older = not_older_than_there(first, "$as_of"),
+    ))
 }

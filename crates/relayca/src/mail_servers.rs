@@ -166,6 +166,25 @@ pub fn list_script(
     }
 }
 
+/// The block that takes the list out of the relay's public files, where it is too long to be pasted.
+pub fn archived_list_script(
+    settings: &Settings,
+    relay: &HostName,
+    map: &FingerprintMap,
+    bindings: &[SenderBinding],
+) -> Result<String, Failure> {
+    let directory = settings.config_directory(relay);
+    let as_of = map.as_of().unwrap_or_default();
+    if settings.mta(relay) != Mta::Postfix {
+        return Ok(relayca_mta::archived_map_script(
+            directory,
+            relay.as_str(),
+            as_of,
+        )?);
+    }
+    pieces::archived_map_script(directory, relay.as_str(), as_of, !bindings.is_empty())
+}
+
 /// The block that writes new certificates on a host.
 pub fn files_script(
     settings: &Settings,

@@ -187,9 +187,35 @@ pub fn map_script(
     Ok(in_turn(&[list, senders, reload_script(directory)]))
 }
 
+/// Likewise out of the relay's public files, which lie there. The map alone: a certificate beside it may be for a key that is not
+/// there yet.
+pub fn archived_map_script(
+    directory: &str,
+    relay: &str,
+    as_of: u64,
+    bound: bool,
+) -> Result<String, Failure> {
+    use relayca_postfix::{ACCESS_MAP, CLIENT_MAP, archived_maps_script};
+    let mut parts = Vec::new();
+    if bound {
+        let lists = [CLIENT_MAP, ACCESS_MAP];
+        parts.push(archived_maps_script(directory, relay, &lists, as_of)?);
+    } else {
+        parts.push(archived_maps_script(
+            directory,
+            relay,
+            &[CLIENT_MAP],
+            as_of,
+        )?);
+        parts.push(unbound_access_script(directory, None));
+    }
+    parts.push(reload_script(directory));
+    Ok(in_turn(&parts))
+}
+
 /// Subshells one after the other: where one fails, those after it do not run, and its status is that of all. Not with `&&`, before
 /// which `set -e` counts for nothing, in a subshell neither.
-pub fn in_turn(parts: &[String]) -> String {
+fn in_turn(parts: &[String]) -> String {
     format!(
         "# Each part only where the one before it went well; where one fails, so does all of it.\n(\nset -e\n{})\n",
         parts.concat()
@@ -198,7 +224,7 @@ pub fn in_turn(parts: &[String]) -> String {
 
 /// The table of bound senders made anew from the map, on a relay that has one; not where the map there is of a later change
 /// than `as_of`.
-pub fn unbound_access_script(directory: &str, as_of: Option<u64>) -> String {
+fn unbound_access_script(directory: &str, as_of: Option<u64>) -> String {
     let refusal = as_of
         .map(|as_of| relayca_postfix::refuse_older_list(relayca_postfix::CLIENT_MAP, as_of))
         .unwrap_or_default();

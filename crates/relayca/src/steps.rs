@@ -162,7 +162,6 @@ pub fn map(
     map: &FingerprintMap,
     bindings: &[SenderBinding],
 ) -> Result<(), Failure> {
-    let directory = home.settings.config_directory(&relay.name);
     let name = &relay.name;
     if map.entries().len() > LONGEST_PRINTED_MAP {
         let public = Home::public_bundle(name);
@@ -174,34 +173,9 @@ pub fn map(
                 place(&home.settings, name)
             ),
         );
-        if home.settings.mta(name) != Mta::Postfix {
-            let list = mail_servers::list_name(&home.settings, name);
-            steps.add(
-                &format!("On {name}, as root: put the list in place."),
-                &format!(
-                    "( sums=$(tar -xOf {name}.public.tar SHA256SUMS | grep ' {list}$') && tar -xf {name}.public.tar -C {directory}/relayca {list} &&\n\
-                     \x20 cd {directory}/relayca && echo \"$sums\" | sha256sum -c )"
-                ),
-            );
-            return Ok(());
-        }
-        let reload = mail_servers::reload(&home.settings, name);
-        let (tables, unbound) = if bindings.is_empty() {
-            (
-                "relay_clientcerts",
-                pieces::unbound_access_script(directory, map.as_of()),
-            )
-        } else {
-            ("relay_clientcerts relay_ccert_access", String::new())
-        };
         steps.add(
-            &format!("On {name}, as root: put the map in place."),
-            // The map alone: a certificate beside it may be for a key that is not there yet.
-            &format!(
-                "( sums=$(tar -xOf {name}.public.tar SHA256SUMS | grep ' relay_c') && tar -xf {name}.public.tar -C {directory}/relayca {tables} &&\n\
-                 \x20 cd {directory}/relayca && echo \"$sums\" | sha256sum -c && postmap {tables} )\n\
-                 {unbound}{reload}"
-            ),
+            &format!("On {name}, as root, where that lies: put the map in place. Paste the block."),
+            &mail_servers::archived_list_script(&home.settings, name, map, bindings)?,
         );
         return Ok(());
     }

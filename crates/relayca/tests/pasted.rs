@@ -91,11 +91,11 @@ impl Story {
 
     /// The commands of the printed step that has this in its title.
     fn step(&self, printed: &str, title: &str) -> String {
-        let step = printed
-            .split("\n# ")
-            .find(|step| step.lines().next().unwrap().contains(title))
-            .unwrap_or_else(|| panic!("{title}: {printed}"));
-        step.split_once('\n').unwrap().1.trim_end().to_owned() + "\n"
+        let mut steps = xtask::pasting::steps(printed).into_iter();
+        steps
+            .find(|step| step.title.contains(title))
+            .unwrap_or_else(|| panic!("{title}: {printed}"))
+            .commands
     }
 
     /// Nothing is left of a block but what it was for.
@@ -333,5 +333,57 @@ fn a_directory_in_the_place_of_the_list_is_not_filled() {
         assert_eq!(names(&story.config()), ["relayca"]);
         fs::remove_file(&list).unwrap();
         assert_eq!(story.called(), "", "{shell:?}");
+    }
+}
+
+#[test]
+fn an_old_archive_does_not_bring_back_a_revoked_host() {
+    let story = Story::new();
+    let admin = &story.admin;
+    let hosts: String = (0..101).map(|number| format!("h{number}\n")).collect();
+    admin.write("hosts.txt", hosts);
+    let archive = admin.part("bundles/relayhost.example.org.public.tar");
+    let sent = admin.home().join("relayhost.example.org.public.tar");
+    let first = story.step(
+        &admin.done(&["issue", "--from", "hosts.txt"]),
+        "put the map in place",
+    );
+    let old = fs::read(&archive).unwrap();
+    let second = story.step(&admin.done(&["revoke", "h7"]), "put the map in place");
+    let in_home = |block: &str| format!("cd {}\n{block}", admin.home().display());
+    for shell in SHELLS {
+        let _ = fs::remove_file(story.files().join(LIST));
+        fs::write(&sent, &old).unwrap();
+        story.pipe(shell, &in_home(&first)).done();
+        assert!(story.called().contains("reload"), "{shell:?}");
+        assert!(story.list().contains("h7.example.org"));
+        // The old archive still lies there: nobody copied the new one.
+        let said = fails(story.pipe(shell, &in_home(&second)));
+        assert!(said.contains("it is an old one"), "{said}");
+        fs::copy(&archive, &sent).unwrap();
+        story.pipe(shell, &in_home(&second)).done();
+        story.pipe(shell, &in_home(&second)).done();
+        let list = story.list();
+        assert!(!list.contains("h7.example.org") && list.contains("h8.example.org"));
+        // What was printed before, with what was sent before.
+        fs::write(&sent, &old).unwrap();
+        let said = fails(story.pipe(shell, &in_home(&first)));
+        assert!(said.contains("it is an old one"), "{said}");
+        // Damaged, or not there at all.
+        let digest = |text: &[u8]| {
+            text.windows(9)
+                .position(|part| part == b" h8.examp")
+                .unwrap()
+        };
+        let mut damaged = fs::read(&archive).unwrap();
+        let at = digest(&damaged);
+        damaged[at + 1] = b'x';
+        fs::write(&sent, &damaged).unwrap();
+        let said = fails(story.pipe(shell, &in_home(&second)));
+        assert!(said.contains("is damaged"), "{said}");
+        fs::remove_file(&sent).unwrap();
+        fails(story.pipe(shell, &in_home(&second)));
+        assert_eq!(story.list(), list);
+        story.assert_no_work_left();
     }
 }
