@@ -205,6 +205,35 @@ pub fn list_name(settings: &Settings, relay: &HostName) -> &'static str {
     }
 }
 
+/// Unpacking a host's files: one command, read whole before any of it runs, as age takes its passphrase from the terminal and would
+/// else take the line after its own for it. `archive` is the command that reads them, up to where they go.
+///
+/// A relay's list stays as it is where it has one: that in the bundle is of the day the bundle was made, and would let in again who
+/// was taken out since. Not by `--exclude`, which not every tar has.
+pub fn unpacking(settings: &Settings, host: &HostName, archive: &str) -> String {
+    let files = format!("{}/relayca", settings.config_directory(host));
+    if settings.relay(host).is_none() {
+        return format!(
+            "mkdir -p -m 700 {files} &&\n\
+             {archive} -C {files} &&\n\
+             ( cd {files} && sha256sum -c SHA256SUMS )"
+        );
+    }
+    let lists = match settings.mta(host) {
+        Mta::Postfix => "relay_clientcerts relay_ccert_access",
+        _ => EXIM_LIST,
+    };
+    format!(
+        "# A list that lies there stays, as that of the bundle may be older; `relayca map --format paste` prints one of today.\n\
+         mkdir -p -m 700 {files} &&\n\
+         ( new=$(mktemp -d {files}/new.XXXXXX) && trap 'rm -rf \"$new\"' 0 && trap 'exit 1' 1 2 15 &&\n\
+         {archive} -C \"$new\" &&\n\
+         ( cd \"$new\" && sha256sum -c SHA256SUMS ) &&\n\
+         for list in {lists}; do if [ -e {files}/$list ]; then rm -f \"$new/$list\" || exit 1; fi; done &&\n\
+         mv -f \"$new\"/* {files} )"
+    )
+}
+
 /// The command that has new files used, for a root shell on this host.
 pub fn reload(settings: &Settings, host: &HostName) -> String {
     let directory = settings.config_directory(host);

@@ -382,6 +382,8 @@ pub fn entry(name: &str, content: String, mode: u32) -> Entry {
 fn install_text(settings: &Settings, host: &HostName, snippet: &HostText) -> String {
     let directory = settings.config_directory(host);
     let mta = snippet.mta.name();
+    let unpacking = mail_servers::unpacking(settings, host, "age -d BUNDLE | tar -xf -");
+    let unpacking = format!("   {}", unpacking.replace('\n', "\n   "));
     // What it is checked with, where that has a name.
     let whose = match snippet.mta {
         Mta::Postfix => "root alone",
@@ -423,14 +425,11 @@ As root on {host}; age, tar and {mta} are all that is needed.
 {install}
 1. These files belong in {directory}/relayca, for {whose}. From a sealed
    bundle (*.tar.age; age asks for its passphrase, or takes with -i the key that
-   it was sealed to) or from a public one (*.public.tar):
+   it was sealed to):
 
-   mkdir -p -m 700 {directory}/relayca
-   age -d BUNDLE | tar -xf - -C {directory}/relayca &&
-   ( cd {directory}/relayca && sha256sum -c SHA256SUMS )
+{unpacking}
 
-   or, for a public one: tar -xf BUNDLE -C {directory}/relayca &&
-   ( cd {directory}/relayca && sha256sum -c SHA256SUMS )
+   From a public one (*.public.tar) with `tar -xf BUNDLE` for `age -d BUNDLE | tar -xf -`.
 
 2. Tell {mta}. The block checks its files first, may be run twice, and puts the
    old configuration back if {complains}:

@@ -83,19 +83,19 @@ fn place(settings: &Settings, host: &HostName) -> String {
 pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, delivery: Delivery) {
     let directory = settings.config_directory(host);
     let sealed = format!("{host}.tar.age");
-    let (unpack, bundle, title) = match delivery {
+    let (archive, bundle, title) = match delivery {
         Delivery::ByPassphrase => (
-            format!("age -d {sealed} | tar -xf - -C {directory}/relayca"),
+            format!("age -d {sealed} | tar -xf -"),
             sealed,
             "unpack the bundle (age asks for the passphrase)",
         ),
         Delivery::ToKey(file) => (
-            format!("age -d -i {file} {sealed} | tar -xf - -C {directory}/relayca"),
+            format!("age -d -i {file} {sealed} | tar -xf -"),
             sealed,
             "unpack the bundle (with the key that it was sealed to)",
         ),
         Delivery::Public => (
-            format!("tar -xf {host}.public.tar -C {directory}/relayca"),
+            format!("tar -xf {host}.public.tar"),
             format!("{host}.public.tar"),
             "unpack the files, beside the key that lies there",
         ),
@@ -110,12 +110,9 @@ pub fn unpack(steps: &mut Steps, settings: &Settings, host: &HostName, delivery:
     };
     steps.add(
         &format!("On {host}, as root: {title}."),
-        // One command, read whole before any of it runs: age takes its passphrase from the terminal, and would else take the
-        // line after its own for it.
         &format!(
-            "{key_first}mkdir -p -m 700 {directory}/relayca &&\n\
-             {unpack} &&\n\
-             ( cd {directory}/relayca && sha256sum -c SHA256SUMS ) && rm {bundle}"
+            "{key_first}{} && rm {bundle}",
+            mail_servers::unpacking(settings, host, &archive)
         ),
     );
 }

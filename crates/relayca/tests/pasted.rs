@@ -387,3 +387,56 @@ fn an_old_archive_does_not_bring_back_a_revoked_host() {
         story.assert_no_work_left();
     }
 }
+
+#[test]
+fn a_relays_bundle_that_is_unpacked_late_leaves_the_later_list() {
+    let story = Story::new();
+    let admin = &story.admin;
+    let host = "relayhost.example.org";
+    let printed = admin.done(&["renew", "--rekey", host]);
+    let step = story.step(&printed, "unpack the bundle");
+    let opened = authority::unseal(admin, host);
+    let sealed = admin.home().join(format!("{host}.tar.age"));
+    let archive = |files: &[&str]| {
+        let mut command = admin.program("tar");
+        command.args(["-cf", sealed.to_str().unwrap(), "-C"]);
+        authority::judged(command.arg(&opened).args(files));
+    };
+    // What it is sealed with is looked at elsewhere.
+    story.pretend("age", "exec cat \"$2\"");
+    let in_home = format!("cd {}\n{step}", admin.home().display());
+    let all = names(&opened);
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    assert!(all.contains(&LIST) && all.contains(&"SHA256SUMS"));
+    for tar in ["tar", "busybox tar"] {
+        story.pretend(
+            "tar",
+            &format!("exec /usr/bin/env PATH=/usr/bin:/bin {tar} \"$@\""),
+        );
+        for shell in SHELLS {
+            fs::remove_dir_all(story.files()).unwrap();
+            archive(&all);
+            story.pipe(shell, &in_home).done();
+            assert_eq!(names(&story.files()), names(&opened), "{tar} {shell:?}");
+            assert!(!sealed.exists());
+            let key = story.files().join(format!("{host}.key.pem"));
+            assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+            fs::write(story.files().join(LIST), "later\n").unwrap();
+            fs::write(&key, "old\n").unwrap();
+            archive(&all);
+            story.pipe(shell, &in_home).done();
+            assert_eq!(story.list(), "later\n");
+            assert!(fs::read_to_string(&key).unwrap().contains("PRIVATE KEY"));
+
+            // A file of SHA256SUMS is missing: nothing of it is taken.
+            fs::write(&key, "old\n").unwrap();
+            let without: Vec<&str> = all.iter().copied().filter(|name| *name != LIST).collect();
+            archive(&without);
+            fails(story.pipe(shell, &in_home));
+            assert_eq!(fs::read_to_string(&key).unwrap(), "old\n");
+            assert!(sealed.exists());
+            story.assert_no_work_left();
+        }
+    }
+}
