@@ -3,8 +3,8 @@
 //! Enters: PEM text, or the text of the list. Leaves: scripts for a root shell. Refuses to know how either is made, and any key.
 
 use relayca_postfix::{
-    NewFiles, SnippetError, files_script_between, from_archive, is_no_directory, refuse_older_list,
-    validate,
+    LOCK, NewFiles, SnippetError, files_script_between, from_archive, is_no_directory,
+    refuse_older_list, validate,
 };
 
 use crate::{EXIM_LIST, Mta, MtaError, exim, exim_relay, opensmtpd, script};
@@ -75,14 +75,15 @@ pub fn map_script(
         "[ -d \"$files\" ] || stop \"$files is missing: unpack the bundle there first; nothing was changed\"\n",
     );
     text.push_str(&is_no_directory(EXIM_LIST));
-    if let Some(as_of) = as_of {
-        text.push_str(&refuse_older_list(EXIM_LIST, as_of));
-    }
     text.push_str(
         "new=$(mktemp \"$files/list.XXXXXX\")\n\
          trap 'rm -f \"$new\"' 0\n",
     );
     text.push_str(&script::here(list, "\"$new\""));
+    text.push_str(LOCK);
+    if let Some(as_of) = as_of {
+        text.push_str(&refuse_older_list(EXIM_LIST, as_of));
+    }
     text.push_str(&format!(
         "chmod 644 \"$new\"\n\
          mv \"$new\" \"$files/{EXIM_LIST}\"\n\

@@ -25,7 +25,7 @@ pub mod validate;
 
 pub use error::SnippetError;
 pub use files::{NewFiles, files_script, files_script_between};
-pub use lists::{archived_maps_script, from_archive, is_no_directory, refuse_older_list};
+pub use lists::{LOCK, archived_maps_script, from_archive, is_no_directory, refuse_older_list};
 pub use mail_host::{MailHost, NextHop, Style, mail_host_snippet};
 pub use maps::{access_map_script, access_map_text, map_script};
 pub use relay::{Refusal, RelayService, RelayStyle, SenderBinding, relay_snippet};

@@ -60,6 +60,20 @@ pub(crate) const OF_CHANGE_OF: &str = r##"of_change() {
 }
 "##;
 
+/// Waits for another paste, `deploy` or `install`, which lock the configuration directory: of two at once the older list might be
+/// the last. Below it the list there is compared and replaced. To korn shells the descriptor is their own, unless it is handed on.
+pub const LOCK: &str = "\
+if command -v flock > /dev/null; then
+  exec 9< \"${files%/*}\"
+  tries=0
+  until flock -n 9 9<&9; do
+    tries=$((tries + 1))
+    [ \"$tries\" -le 30 ] || stop 'another relayca is at work here; nothing was changed'
+    sleep 1
+  done
+fi
+";
+
 /// The line that stops where a directory has the list's name: `mv` would put the list into it, and nobody would be listed.
 #[must_use]
 pub fn is_no_directory(list: &str) -> String {
@@ -101,7 +115,7 @@ pub(crate) fn write_map(directory: &str, name: &str, map_text: &str, as_of: Opti
         "\
 {head}\
 [ -d \"$files\" ] || stop \"$files is missing: unpack the bundle of the relay there first; nothing was changed\"
-{is_no_directory}{refusal}{WORK}{here}{place}\
+{is_no_directory}{WORK}{here}{LOCK}{refusal}{place}\
 say 'done: {name}'
 )
 ",
@@ -175,7 +189,7 @@ case $change in
 esac
 [ \"$change\" -ge {as_of} ] || stop \"the list in {archive} is of change $change of the authority, and the one to be put in place of change {as_of}: it is an old one; nothing was changed. Send {archive} here anew\"
 as_of=$change
-{not_older}",
+{LOCK}{not_older}",
         is_no_directory = lists
             .iter()
             .map(|list| is_no_directory(list))

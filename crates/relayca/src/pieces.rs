@@ -228,13 +228,14 @@ fn unbound_access_script(directory: &str, as_of: Option<u64>) -> String {
     let refusal = as_of
         .map(|as_of| relayca_postfix::refuse_older_list(relayca_postfix::CLIENT_MAP, as_of))
         .unwrap_or_default();
+    let lock = relayca_postfix::LOCK;
     format!(
         "\
 # Nobody is bound to senders. A relay that looks in this table since somebody was gets the same list.
 ( PATH=$PATH:/usr/sbin:/usr/local/sbin; export PATH
   files={directory}/relayca
   stop() {{ echo \"relayca: $*\" >&2; exit 1; }}
-{refusal}
+{lock}{refusal}
   cd {directory}/relayca && if [ -f relay_ccert_access ]; then
   awk '/^[^#]/ && NF == 2 {{ print $1, \"OK\" }}' relay_clientcerts > relay_ccert_access.new &&
   mv relay_ccert_access.new relay_ccert_access && postmap relay_ccert_access

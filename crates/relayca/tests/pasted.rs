@@ -9,7 +9,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use std::process::Command;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
 use authority::terminal::Terminal;
 use authority::{Admin, Outcome, feed};
@@ -438,5 +439,41 @@ fn a_relays_bundle_that_is_unpacked_late_leaves_the_later_list() {
             assert!(sealed.exists());
             story.assert_no_work_left();
         }
+    }
+}
+
+#[test]
+fn a_paste_during_another_waits_and_then_compares() {
+    let story = Story::new();
+    let old = story.admin.done(&["map", "--format", "paste"]);
+    for shell in SHELLS {
+        let _ = fs::remove_file(story.files().join(LIST));
+        story.pretend("sleep", "exec /usr/bin/env PATH=/usr/bin:/bin sleep 0.1");
+        let mut holder = Command::new("flock")
+            .args([story.config().as_os_str(), "cat".as_ref()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It holds the lock when its `cat` answers.
+        let mut held = holder.stdin.take().unwrap();
+        held.write_all(b"x").unwrap();
+        let mut answer = holder.stdout.take().unwrap();
+        answer.read_exact(&mut [0]).unwrap();
+        let said = std::thread::scope(|scope| {
+            let pasting = scope.spawn(|| story.pipe(shell, &old));
+            while !story.called().contains("sleep") {
+                assert!(!pasting.is_finished(), "{shell:?} waited for nobody");
+                std::thread::yield_now();
+            }
+            let later = "# As of change 99 of the authority\n";
+            fs::write(story.files().join(LIST), later).unwrap();
+            drop(held);
+            pasting.join().unwrap()
+        });
+        holder.wait().unwrap();
+        let said = fails(said);
+        assert!(said.contains("of change 99"), "{shell:?}: {said}");
+        story.assert_no_work_left();
     }
 }
