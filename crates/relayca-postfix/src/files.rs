@@ -19,6 +19,8 @@ pub struct NewFiles<'a> {
     pub config_directory: &'a str,
     /// The CA certificates that it is to trust, PEM.
     pub trust: &'a str,
+    /// Which of these is the newest, counted from 0, where one is newer than all others.
+    pub newest: Option<usize>,
     /// Its own certificate, PEM, where that is new.
     pub certificate: Option<&'a str>,
 }
@@ -53,7 +55,13 @@ pub fn files_script_between(
     }
     let key = files.certificate.map(|_| key_file(host));
     let mut text = head.to_owned();
-    text.push_str(&write_files(host, &written, key.as_deref()));
+    let trust = authority_file(domain);
+    let refusal = files
+        .newest
+        .filter(|_| files.trust.matches("BEGIN").count() > 1)
+        .map(|newest| brings_back_no_authority(&trust, newest + 1))
+        .unwrap_or_default();
+    text.push_str(&write_files(host, &written, key.as_deref(), &refusal));
     text.push_str(end);
     Ok(text)
 }
@@ -101,9 +109,39 @@ fn certificates(text: &str) -> Result<&str, SnippetError> {
     Ok(text)
 }
 
+/// Stops where the newest CA of the block is trusted and another of it is not: they came together, so that one was retired since.
+/// Texts are compared, as there may be no openssl.
+fn brings_back_no_authority(trust: &str, newest: usize) -> String {
+    format!(
+        "
+# An old block, of before a CA was retired, would have it trusted again.
+each_ca() {{
+  awk '/^-----BEGIN CERTIFICATE-----/ {{ text = \"\"; next }}
+    /^-----END CERTIFICATE-----/ {{ if (text != \"\") print text; text = \"\"; next }}
+    {{ gsub(/[^A-Za-z0-9+\\/=]/, \"\"); text = text $0 }}' \"$1\"
+}}
+if [ -e \"$files/{trust}\" ]; then
+  known=$(each_ca \"$files/{trust}\") || stop \"$files/{trust} cannot be read; nothing was changed\"
+  given=$(each_ca \"$work/{trust}\") || stop 'the new CA certificates cannot be read; nothing was changed'
+  newest=$(echo \"$given\" | sed -n {newest}p) || stop 'the new CA certificates cannot be read; nothing was changed'
+  case $known in
+  (*\"$newest\"*)
+    for ca in $given; do
+      case $known in
+      (*\"$ca\"*) ;;
+      (*) stop \"a CA in this block is not trusted here any more: it is an old block, of before that CA was retired; nothing was changed. \\`relayca bundle\\` makes the files of today. If the authority was restored from a backup, move $files/{trust} away first\" ;;
+      esac
+    done
+  ;;
+  esac
+fi
+"
+    )
+}
+
 /// Writes public files into the subdirectory: all of them, or the old ones stay. `key` is the file that the last one must
 /// belong to.
-fn write_files(host: &str, files: &[(String, &str)], key: Option<&str>) -> String {
+fn write_files(host: &str, files: &[(String, &str)], key: Option<&str>, refusal: &str) -> String {
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join(" ");
     let mut text = format!(
@@ -135,6 +173,7 @@ mkdir \"$work/old\"
     for (name, content) in files {
         text.push_str(&here(content, &format!("\"$work/{name}\"")));
     }
+    text.push_str(refusal);
     if let (Some(key), Some((certificate, _))) = (key, files.last()) {
         let _ = write!(
             text,

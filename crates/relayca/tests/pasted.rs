@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
+use authority::cas::{RELAY, renew_and_retire_hosts};
 use authority::terminal::Terminal;
 use authority::{Admin, Outcome, feed};
 
@@ -474,6 +475,49 @@ fn a_paste_during_another_waits_and_then_compares() {
         holder.wait().unwrap();
         let said = fails(said);
         assert!(said.contains("of change 99"), "{shell:?}: {said}");
+        story.assert_no_work_left();
+    }
+}
+
+#[test]
+fn an_old_block_does_not_bring_back_a_retired_ca() {
+    let story = Story::new();
+    let admin = &story.admin;
+    let first = fs::read(admin.part("ca/ca.crt.pem")).unwrap();
+    // Which CA is the newer is told by seconds.
+    let begun = std::time::SystemTime::now();
+    while begun.elapsed().unwrap().as_millis() <= 1000 {
+        std::thread::yield_now();
+    }
+    let block = |phase: &str| {
+        let printed = admin.done(&["rollover", phase]);
+        story.step(&printed, &format!("On {RELAY}, as root: the CA"))
+    };
+    let both = block("prepare");
+    admin.done(&["rollover", "activate"]);
+    renew_and_retire_hosts(admin, &["relayhost", "mailhost"]);
+    let new = block("retire");
+    let trust = story.files().join("example.org-ca.crt.pem");
+    for shell in SHELLS {
+        fs::write(&trust, &first).unwrap();
+        story.pipe(shell, &both).done();
+        story.pipe(shell, &both).done();
+        story.pipe(shell, &new).done();
+        let of_today = fs::read_to_string(&trust).unwrap();
+        assert_eq!(of_today.matches("BEGIN").count(), 1);
+        let said = fails(story.pipe(shell, &both));
+        assert!(said.contains("of before that CA was retired"), "{said}");
+        assert_eq!(fs::read_to_string(&trust).unwrap(), of_today);
+        // As it may lie there after an editor, or openssl's `-text`.
+        let edited = of_today.replace('\n', " \r\n");
+        fs::write(&trust, format!("Certificate:\n{edited}\n")).unwrap();
+        fails(story.pipe(shell, &both));
+        story.pretend("awk", "exit 1");
+        fails(story.pipe(shell, &both));
+        fs::remove_file(admin.file("bin/awk")).unwrap();
+        // Where none lies, none was retired.
+        fs::remove_file(&trust).unwrap();
+        story.pipe(shell, &both).done();
         story.assert_no_work_left();
     }
 }
