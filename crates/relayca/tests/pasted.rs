@@ -1,135 +1,17 @@
 //! The blocks that are printed, piped into a shell as root: what they leave, and the status that `ssh root@HOST sh` ends with.
-//!
-//! Postfix's programs are pretended: what a real one makes of the files is looked at elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod authority;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use authority::cas::{RELAY, renew_and_retire_hosts};
+use authority::feed;
+use authority::piping::{LIST, SHELLS, Story, fails, names};
 use authority::terminal::Terminal;
-use authority::{Admin, Outcome, feed};
-
-const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "sh"]];
-const LIST: &str = "relay_clientcerts";
-
-/// An authority with a mail host, and its relay's configuration directory in the same place.
-struct Story {
-    admin: Admin,
-}
-
-impl Story {
-    fn new() -> Self {
-        let story = Self {
-            admin: Admin::with_mailhost(),
-        };
-        let toml = story.admin.part("relayca.toml");
-        let mut text = fs::read_to_string(&toml).unwrap();
-        text.push_str(&format!(
-            "\n[host.\"relayhost.example.org\"]\nconfig-directory = \"{}\"\n",
-            story.config().display()
-        ));
-        fs::write(&toml, text).unwrap();
-        fs::create_dir_all(story.files()).unwrap();
-        fs::create_dir(story.admin.file("bin")).unwrap();
-        for program in ["postconf", "postmap", "postfix"] {
-            story.pretend(program, "exit 0");
-        }
-        story
-    }
-
-    fn config(&self) -> PathBuf {
-        self.admin.file("etc/postfix")
-    }
-
-    fn files(&self) -> PathBuf {
-        self.config().join("relayca")
-    }
-
-    fn pretend(&self, program: &str, does: &str) {
-        let file = self.admin.file("bin").join(program);
-        fs::write(
-            &file,
-            format!(
-                "#!/bin/sh\necho \"{program} $*\" >> {}\n{does}\n",
-                self.admin.file("called").display()
-            ),
-        )
-        .unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    /// What was asked of Postfix since the last time.
-    fn called(&self) -> String {
-        let file = self.admin.file("called");
-        let called = fs::read_to_string(&file).unwrap_or_default();
-        let _ = fs::remove_file(file);
-        called
-    }
-
-    /// Through a pipe, as `| ssh root@relay sh` does it.
-    fn pipe(&self, shell: &[&str], script: &str) -> Outcome {
-        let mut command = self.admin.program(shell[0]);
-        command.args(&shell[1..]).env(
-            "PATH",
-            format!(
-                "{}:{}",
-                self.admin.file("bin").display(),
-                std::env::var("PATH").unwrap()
-            ),
-        );
-        feed(&mut command, script.as_bytes())
-    }
-
-    fn list(&self) -> String {
-        fs::read_to_string(self.files().join(LIST)).unwrap()
-    }
-
-    /// The commands of the printed step that has this in its title.
-    fn step(&self, printed: &str, title: &str) -> String {
-        let mut steps = xtask::pasting::steps(printed).into_iter();
-        steps
-            .find(|step| step.title.contains(title))
-            .unwrap_or_else(|| panic!("{title}: {printed}"))
-            .commands
-    }
-
-    /// Nothing is left of a block but what it was for.
-    fn assert_no_work_left(&self) {
-        let left: Vec<String> = names(&self.files())
-            .into_iter()
-            .filter(|name| name.contains("work") || name.contains("new"))
-            .collect();
-        assert!(left.is_empty(), "{left:?}");
-    }
-}
-
-/// What was said by a block that failed.
-#[track_caller]
-fn fails(outcome: Outcome) -> String {
-    assert!(
-        !matches!(outcome.code, Some(0) | None),
-        "stdout: {}\nstderr: {}",
-        outcome.stdout,
-        outcome.stderr
-    );
-    format!("{}{}", outcome.stdout, outcome.stderr)
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
 
 #[test]
 fn a_list_that_was_not_put_in_place_makes_the_whole_block_fail() {

@@ -7,6 +7,7 @@
 
 pub mod cas;
 pub mod faults;
+pub mod piping;
 pub mod terminal;
 pub mod tree;
 
