@@ -73,6 +73,15 @@ pub fn run(run: &Run, arguments: &Bundle) -> Result<(), Failure> {
     } else {
         "next, on the host: age -d -i KEY HOST.sealed.tar.age | tar -xf - -C CONFIG_DIRECTORY/relayca"
     });
+    if hosts
+        .iter()
+        .any(|(host, _)| home.settings.relay(host).is_some())
+    {
+        run.printer.note(&format!(
+            "a relay's list goes in by `{} map --format paste`, which compares it with the one that is there",
+            crate::steps::relayca(&home)
+        ));
+    }
     Ok(())
 }
 

@@ -62,11 +62,13 @@ pub fn refuse(place: &Place, bundle: &Bundle, allowed: Allowed) -> Result<(), Fa
             ),
         ));
     }
-    let there = text(place, CLIENT_MAP)?.and_then(|text| relayca_fingerprint::progress(&text));
-    let new = bundle
-        .content(CLIENT_MAP)
-        .map(|text| relayca_fingerprint::progress(&String::from_utf8_lossy(text)));
-    match (there, new) {
+    let there = found(&place.files.join(CLIENT_MAP))?.map(|there| progress(&there.content));
+    let new = bundle.content(CLIENT_MAP).map(progress);
+    match (there.flatten(), new) {
+        (Some(u64::MAX), Some(_)) => Err(older(
+            bundle,
+            "the list of who may relay that is here does not say plainly of which change of the authority it is".to_owned(),
+        )),
         (Some(there), Some(new)) if new.is_none_or(|new| new < there) => Err(older(
             bundle,
             format!(
@@ -76,6 +78,13 @@ pub fn refuse(place: &Place, bundle: &Bundle, allowed: Allowed) -> Result<(), Fa
         )),
         _ => Ok(()),
     }
+}
+
+/// Of which change a list is. One of relayca's that does not say counts as later than any, as it does for the block that is pasted.
+fn progress(list: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(list);
+    let ours = || text.contains("Made by relayca").then_some(u64::MAX);
+    relayca_fingerprint::progress(&text).or_else(ours)
 }
 
 /// A relay that gets a newer certificate keeps the list that it has where that is later than the bundle's: a key is made once, and the
@@ -96,7 +105,6 @@ pub fn keep_later_list(place: &Place, bundle: &mut Bundle) -> Result<bool, Failu
     ) else {
         return Ok(false);
     };
-    let progress = |text: &[u8]| relayca_fingerprint::progress(&String::from_utf8_lossy(text));
     let later =
         progress(&list.content).is_some_and(|there| progress(new).is_none_or(|new| new < there));
     let senders = found(&place.files.join(ACCESS_MAP))?;
