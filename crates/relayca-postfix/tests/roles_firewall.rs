@@ -29,7 +29,7 @@ sh "$2"
 sh "$2"
 eval "$3"
 for port in 22 25 587 80 2222 8080; do
-  if nsenter -t $other -n timeout 1 bash -c "exec 3<>/dev/tcp/10.77.0.1/$port" 2> /dev/null; then echo "open $port"; else echo "closed $port"; fi
+  if nsenter -t $other -n timeout 3 bash -c "exec 3<>/dev/tcp/10.77.0.1/$port" 2> /dev/null; then echo "open $port"; else echo "closed $port"; fi
 done
 "#;
 

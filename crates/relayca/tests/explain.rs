@@ -360,11 +360,11 @@ fn a_growing_log_is_followed_across_rotations_until_an_interrupt() {
 
     // Renamed and made anew.
     std::fs::rename(&path, admin.file("mail.log.1")).unwrap();
-    append(&path, two);
+    // Longer than what comes after it is emptied, so that this is seen whenever the file is looked at.
+    append(&path, &format!("{two}{}", "\n".repeat(one.len())));
     following.until("from 192.0.2.8: refused, the mail host's certificate has expired");
     // Emptied in place; what was explained before is not explained again.
     std::fs::write(&path, "").unwrap();
-    std::thread::sleep(Duration::from_millis(600));
     append(&path, one);
     following.until("(not-listed)");
 

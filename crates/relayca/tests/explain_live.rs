@@ -35,6 +35,10 @@ impl Story {
         story.relay("smtpd_tls_loglevel", "2");
         story.pair.relay.reload().unwrap();
         story.pair.relays("first@example.net").unwrap();
+        // The message is there before it is said of it.
+        for instance in [&story.pair.relay, &story.pair.mail_host] {
+            instance.wait_for_log("status=sent", SOON).unwrap();
+        }
         for instance in [&story.pair.relay, &story.pair.mail_host] {
             copy(&instance.config(), &instance.directory().join("kept"));
         }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
@@ -13,6 +13,23 @@ use super::{Port, wait_for};
 
 /// How long a process may go on after a reload: until its client has gone.
 const SETTLES: Duration = Duration::from_secs(20);
+
+/// How long a line takes at most from a program to the log, or a new queue manager to be there.
+const LOGS: Duration = Duration::from_secs(3);
+
+/// A process of the master's, by what no other has, and its program: a new one is called `master` for a moment.
+#[derive(Debug)]
+struct Child {
+    id: u32,
+    started: String,
+    name: String,
+}
+
+impl Child {
+    fn is(&self, other: &Self) -> bool {
+        (self.id, &self.started) == (other.id, &other.started)
+    }
+}
 
 /// An instance of Postfix. It is stopped, and its directory removed, when it is dropped.
 #[derive(Debug)]
@@ -104,12 +121,13 @@ impl Instance {
         wait_for("Postfix to listen", Duration::from_secs(20), answers).with_context(|| self.log())
     }
 
-    /// `postfix reload`, and waits for it to hold: see [`Self::settled`].
+    /// `postfix reload`, and waits for it to hold.
     ///
     /// # Errors
     /// With what it said, and where processes of before do not end.
     pub fn reload(&self) -> Result<()> {
-        let said = self.settled(|| self.run("postfix", &["reload"]))?;
+        let before = self.children();
+        let said = self.run("postfix", &["reload"])?;
         ensure!(
             said.ok(),
             "postfix reload: {}{}\n{}",
@@ -117,7 +135,7 @@ impl Instance {
             said.stderr,
             self.log()
         );
-        Ok(())
+        self.wait_for_successors(&before)
     }
 
     /// Does something. Where it told Postfix to reload, waits until those that it had started before have ended: a reload
@@ -126,17 +144,35 @@ impl Instance {
         let told = || self.log().matches("refreshing the Postfix mail").count();
         let (before, told_before) = (self.children(), told());
         let said = done()?;
+        // What was logged until here is in the file once this is: all of it goes one way.
+        let mark = format!("mark {} {}", std::process::id(), before.len());
+        let marks = self.log().matches(&mark).count();
+        if self.run("postlog", &["-t", "lab", &mark])?.ok() {
+            let _ = wait_for("the log", LOGS, || {
+                self.log().matches(&mark).count() > marks
+            });
+        }
         if told() > told_before {
-            wait_for("what ran before a reload to end", SETTLES, || {
-                self.children().iter().all(|child| !before.contains(child))
-            })
-            .with_context(|| format!("{before:?} {:?}\n{}", self.children(), self.log()))?;
+            self.wait_for_successors(&before)?;
         }
         Ok(said)
     }
 
-    /// The processes that the master has started: id, time of start, and program. Without the one that writes the log, which stays.
-    fn children(&self) -> Vec<(u32, String, String)> {
+    /// Waits until nothing is left that was started before Postfix took a reload.
+    fn wait_for_successors(&self, before: &[Child]) -> Result<()> {
+        let start = Instant::now();
+        wait_for("what ran before a reload to end", SETTLES, || {
+            let now = self.children();
+            let is_old = |child: &Child| before.iter().any(|old| old.is(child));
+            // Every reload brings a new one; where it cannot start, there is none to wait for.
+            let is_new = |child: &Child| child.name == "qmgr" && !is_old(child);
+            (now.iter().any(is_new) || start.elapsed() > LOGS) && !now.iter().any(is_old)
+        })
+        .with_context(|| format!("{before:?} {:?}\n{}", self.children(), self.log()))
+    }
+
+    /// The processes that the master has started. Without the one that writes the log.
+    fn children(&self) -> Vec<Child> {
         let Some(master) = self.master() else {
             return Vec::new();
         };
@@ -152,7 +188,14 @@ impl Instance {
             let (_, name) = name.split_once('(')?;
             let ours = *fields.get(1)? == master.to_string();
             let lives = *fields.first()? != "Z" && name != "postlogd";
-            (ours && lives).then(|| Some((id, (*fields.get(19)?).to_owned(), name.to_owned())))?
+            let child = || {
+                Some(Child {
+                    id,
+                    started: (*fields.get(19)?).to_owned(),
+                    name: name.to_owned(),
+                })
+            };
+            (ours && lives).then(child)?
         })
         .collect()
     }

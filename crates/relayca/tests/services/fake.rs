@@ -87,8 +87,11 @@ fn listen_on(port: u16, behave: impl Fn(TcpStream) + Send + Sync + 'static) -> u
 
 /// A port on which nobody listens.
 pub fn nobody() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    // Kept until the test ends: a port that is only free for now is soon another test's.
+    let port = xtask::lab::Port::reserve().unwrap();
+    let number = port.number();
+    std::mem::forget(port);
+    number
 }
 
 /// What shows the certificates of a file.
