@@ -17,10 +17,8 @@ pub struct NewFiles<'a> {
     pub host: &'a str,
     /// Postfix's configuration directory there.
     pub config_directory: &'a str,
-    /// The CA certificates that it is to trust, PEM.
+    /// The CA certificates that it is to trust, PEM, the newest first.
     pub trust: &'a str,
-    /// Which of these is the newest, counted from 0, where one is newer than all others.
-    pub newest: Option<usize>,
     /// Its own certificate, PEM, where that is new.
     pub certificate: Option<&'a str>,
 }
@@ -56,11 +54,11 @@ pub fn files_script_between(
     let key = files.certificate.map(|_| key_file(host));
     let mut text = head.to_owned();
     let trust = authority_file(domain);
-    let refusal = files
-        .newest
-        .filter(|_| files.trust.matches("BEGIN").count() > 1)
-        .map(|newest| brings_back_no_authority(&trust, newest + 1))
-        .unwrap_or_default();
+    let refusal = if files.trust.matches("BEGIN").count() > 1 {
+        brings_back_no_authority(&trust)
+    } else {
+        String::new()
+    };
     text.push_str(&write_files(host, &written, key.as_deref(), &refusal));
     text.push_str(end);
     Ok(text)
@@ -111,7 +109,7 @@ fn certificates(text: &str) -> Result<&str, SnippetError> {
 
 /// Stops where the newest CA of the block is trusted and another of it is not: they came together, so that one was retired since.
 /// Texts are compared, as there may be no openssl.
-fn brings_back_no_authority(trust: &str, newest: usize) -> String {
+fn brings_back_no_authority(trust: &str) -> String {
     format!(
         "
 # An old block, of before a CA was retired, would have it trusted again.
@@ -123,7 +121,7 @@ each_ca() {{
 if [ -e \"$files/{trust}\" ]; then
   known=$(each_ca \"$files/{trust}\") || stop \"$files/{trust} cannot be read; nothing was changed\"
   given=$(each_ca \"$work/{trust}\") || stop 'the new CA certificates cannot be read; nothing was changed'
-  newest=$(echo \"$given\" | sed -n {newest}p) || stop 'the new CA certificates cannot be read; nothing was changed'
+  newest=$(echo \"$given\" | sed 1q) || stop 'the new CA certificates cannot be read; nothing was changed'
   case $known in
   (*\"$newest\"*)
     for ca in $given; do

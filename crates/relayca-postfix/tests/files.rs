@@ -336,7 +336,6 @@ fn hostile_words_and_texts_are_refused() {
         host: MAIL_HOST,
         config_directory: "/etc/postfix",
         trust: PEM,
-        newest: None,
         certificate: Some(PEM),
     };
     assert!(files_script(&good).is_ok());

@@ -65,9 +65,13 @@ impl Authorities {
         self.all.iter().find(|one| one.phase == phase)
     }
 
-    /// Whom the hosts have to trust today, the active CA first: what `DOMAIN-ca.crt.pem` holds.
+    /// Whom the hosts have to trust today, the newest CA first: what `DOMAIN-ca.crt.pem` holds. The newest is told by its
+    /// phase, not by its date: a clock may have been set back, or two CAs made within a second.
     pub fn trusted(&self) -> Vec<Certificate> {
-        self.in_use().map(|one| one.certificate.clone()).collect()
+        let mut all: Vec<&Standing> = self.in_use().collect();
+        // Stable, and the active one was before the outgoing one.
+        all.sort_by_key(|one| one.phase != Phase::Prepared);
+        all.iter().map(|one| one.certificate.clone()).collect()
     }
 
     /// Refuses to go on with a CA that is not the active one any more: it was opened before the inventory was locked, and a

@@ -136,19 +136,11 @@ pub fn certificates(
         host: host.as_str(),
         config_directory: home.settings.config_directory(host),
         trust: &pieces::trust_text(trusted),
-        newest: newest(trusted),
         certificate: text.as_deref(),
     };
     let script = mail_servers::files_script(&home.settings, host, &files)?;
     settings_block(steps, host, what, &script);
     Ok(())
-}
-
-/// Which of the CAs began after all the others.
-fn newest(trusted: &[Certificate]) -> Option<usize> {
-    let begun = trusted.iter().map(Certificate::not_before);
-    let (place, last) = begun.clone().enumerate().max_by_key(|(_, begun)| *begun)?;
-    (begun.filter(|begun| *begun == last).count() == 1).then_some(place)
 }
 
 /// The mail server's settings on a host.

@@ -366,11 +366,6 @@ fn an_old_block_does_not_bring_back_a_retired_ca() {
     let story = Story::new();
     let admin = &story.admin;
     let first = fs::read(admin.part("ca/ca.crt.pem")).unwrap();
-    // Which CA is the newer is told by seconds.
-    let begun = std::time::SystemTime::now();
-    while begun.elapsed().unwrap().as_millis() <= 1000 {
-        std::thread::yield_now();
-    }
     let block = |phase: &str| {
         let printed = admin.done(&["rollover", phase]);
         story.step(&printed, &format!("On {RELAY}, as root: the CA"))

@@ -31,9 +31,14 @@ fn old_and_new_certificates_hold_in_every_phase_of_the_whole_way() {
         "{printed}"
     );
     assert_eq!(
-        printed.matches("-----BEGIN CERTIFICATE-----").count(),
+        printed.matches("\n-----BEGIN CERTIFICATE-----\n").count(),
         4,
         "both CAs for both hosts, nothing else"
+    );
+    assert_eq!(
+        printed.matches("it is an old block").count(),
+        2,
+        "each block looks whether a CA was retired since, and be the CAs made within one second"
     );
     assert!(notes.contains("in any order"), "{notes}");
     let new_ca = ca_in(&admin, "prepared");
@@ -144,7 +149,10 @@ fn old_and_new_certificates_hold_in_every_phase_of_the_whole_way() {
 
     let (printed, notes) = told(&admin, &["rollover", "retire"]);
     judge_input("sh", &["-n"], printed.as_bytes());
-    assert_eq!(printed.matches("-----BEGIN CERTIFICATE-----").count(), 4);
+    assert_eq!(
+        printed.matches("\n-----BEGIN CERTIFICATE-----\n").count(),
+        4
+    );
     assert!(notes.contains(&format!("ca/{old_ca}")), "{notes}");
     assert_eq!(
         phases(&admin),
@@ -281,7 +289,10 @@ fn a_prepared_ca_that_is_not_wanted_is_given_up() {
     admin.done(&["rollover", "prepare"]);
     let unwanted = ca_in(&admin, "prepared");
     let (printed, notes) = told(&admin, &["rollover", "retire"]);
-    assert_eq!(printed.matches("-----BEGIN CERTIFICATE-----").count(), 2);
+    assert_eq!(
+        printed.matches("\n-----BEGIN CERTIFICATE-----\n").count(),
+        2
+    );
     assert!(
         notes.contains("signed nothing") && notes.contains(&unwanted),
         "{notes}"

@@ -169,7 +169,6 @@ pub fn new_files(instance: &Instance, trust: &str, certificate: Option<&str>) ->
         host: MAIL_HOST,
         config_directory: &instance.config_inside(),
         trust,
-        newest: None,
         certificate,
     })
     .unwrap()
