@@ -8,7 +8,7 @@ mod rules_senders;
 use rules_live::{Bench, SOON};
 use rules_senders::{RELAY, Senders, log_of, says, text};
 use xtask::lab::openssl::{Authority, Usage};
-use xtask::lab::{Port, Setup};
+use xtask::lab::{Port, Setup, wait_for};
 
 fn ca(authority: &Authority) -> String {
     format!("smtp_tls_CAfile={}", text(authority.certificate()))
@@ -353,9 +353,16 @@ fn a_certificate_of_main_cf_is_shown_to_every_server_that_asks() {
     ];
     let (relay, stranger) = (bench.server(&options), bench.server(&options));
     bench.start();
+    let seen = |port: u16| -> Vec<String> {
+        let log = bench.log_of(port);
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("TLS connection established from"));
+        lines.map(str::to_owned).collect()
+    };
     let certificate = format!("smtp_tls_cert_file={}", text(&own.certificate));
     let key = format!("smtp_tls_key_file={}", text(&own.key));
-    for in_main in [true, false] {
+    for (before, in_main) in [true, false].into_iter().enumerate() {
         let mut senders = Senders::new();
         if in_main {
             senders.setup = senders
@@ -373,11 +380,11 @@ fn a_certificate_of_main_cf_is_shown_to_every_server_that_asks() {
         let (mail_host, _) = senders.start(bench.directory.path());
         says(&mail_host, "relay", &["status=sent"]);
         says(&mail_host, "others", &["status=sent"]);
-        let last = bench.log_of(stranger);
-        let last = last
-            .lines()
-            .rfind(|line| line.contains("TLS connection established from"))
-            .unwrap();
+        wait_for("what both servers saw", SOON, || {
+            [relay, stranger].map(|port| seen(port).len()) == [before + 1; 2]
+        })
+        .unwrap_or_else(|error| panic!("{error}\n{}", bench.postfix().log()));
+        let last = seen(stranger).pop().unwrap();
         // `Anonymous` is who showed none.
         assert_eq!(last.contains("Anonymous"), !in_main, "{last}");
         assert!(

@@ -128,6 +128,8 @@ fn a_table_is_what_postfix_opens_and_not_what_was_meant() {
 fn a_line_that_was_taken_out_relays_until_postmap_or_a_reload() {
     let mut bench = Bench::new();
     bench.set("max_use", "100");
+    // One smtpd a service: a second one would read the tables anew.
+    bench.set("default_process_limit", "1");
     let hosts = Hosts::new(&bench);
     let Hosts {
         listed, unlisted, ..

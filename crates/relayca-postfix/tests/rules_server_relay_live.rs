@@ -208,7 +208,7 @@ fn on_a_resumed_session_an_expired_certificate_still_relays_unless_tickets_are_o
             "mail.example.org",
             Usage::Client,
             "20200101000000Z",
-            &until(6),
+            &until(12),
         )
         .unwrap();
     table(&bench, "map", &row(&short));

@@ -189,7 +189,7 @@ fn one_deadline_is_for_the_whole_conversation() {
         }
     };
     assert!(matches!(error, ProbeError::TimedOut { .. }), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < Duration::from_secs(15));
     drop(dialogue);
     served.join().unwrap();
 }

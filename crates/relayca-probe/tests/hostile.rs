@@ -96,7 +96,7 @@ fn a_server_that_drips_forever_is_left_at_the_deadline() {
         ),
         "{error}"
     );
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < Duration::from_secs(15));
     served.join().unwrap();
 }
 

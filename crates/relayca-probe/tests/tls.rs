@@ -242,7 +242,7 @@ fn a_chain_without_end_and_a_handshake_cut_short_are_ends() {
     let client = TlsClient::anonymous().unwrap();
     let (_, said) = talk(&server.implicit(), &client);
     assert!(matches!(said.unwrap_err(), ProbeError::Tls { .. }));
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(20));
 
     for sent in [&b""[..], &[22, 3, 3, 0, 100, 2]] {
         let (target, served) = server_that_breaks_off(sent);

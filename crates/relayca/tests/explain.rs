@@ -419,8 +419,8 @@ fn following_ends_when_nobody_reads_and_costs_nothing_while_it_waits() {
     let before = ticks();
     std::thread::sleep(Duration::from_secs(2));
     assert!(
-        ticks() - before <= 2,
-        "at most two hundredths of a second of work in two seconds"
+        ticks() - before <= 10,
+        "at most a tenth of a second of work in two seconds"
     );
     let (code, rest) = following.interrupt();
     assert_eq!((code, rest.as_str()), (Some(0), ""));

@@ -28,7 +28,10 @@ fn interrupted(admin: &Admin, arguments: &[&str]) -> usize {
                 "trace=fsync,fdatasync",
                 "-e",
             ])
-            .arg(format!("inject=fsync,fdatasync:signal=SIGINT:when={nth}"))
+            // It ends by another thread, which has time to be scheduled before all is done.
+            .arg(format!(
+                "inject=fsync,fdatasync:signal=SIGINT:delay_exit=100000:when={nth}"
+            ))
             .arg(RELAYCA)
             .args(arguments);
         let outcome = Outcome::of(&mut command);

@@ -167,11 +167,9 @@ fn a_listed_host_may_relay_and_nothing_is_sent_unless_it_is_said() {
     assert!(message.text.contains("Subject: relayca probe"));
     let date = message.text.lines().any(|line| line.starts_with("Date: "));
     assert!(date, "{}", message.text);
-    assert!(
-        pair.relay
-            .log()
-            .contains("Trusted TLS connection established")
-    );
+    pair.relay
+        .wait_for_log("Trusted TLS connection established", SOON)
+        .unwrap();
 
     // To a relay that is not the right one in any respect, nothing is sent: neither name nor CA may be wrong.
     let stranger = Admin::new(program()).unwrap();

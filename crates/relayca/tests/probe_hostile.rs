@@ -94,14 +94,14 @@ fn silence_drips_and_floods_end_in_time() {
     ] {
         let start = Instant::now();
         let said = probe(&admin, place, &["--timeout", "1"]);
-        assert!(start.elapsed() < Duration::from_secs(8), "{place}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{place}");
         assert!([3, 4].contains(&said.code), "{}", said.stdout);
         assert!(said.stdout.contains(told), "{}", said.stdout);
         // The matrix does not wait for each of its rows in vain.
         let start = Instant::now();
         let said = probe(&admin, place, &["--timeout", "1", "--matrix"]);
         assert!(
-            start.elapsed() < Duration::from_secs(12),
+            start.elapsed() < Duration::from_secs(30),
             "{place}: {:?}",
             start.elapsed()
         );

@@ -243,7 +243,7 @@ fn the_two_ways_to_begin_tls_are_told_apart() {
         ("--imap", imap(&pki).implicit().listen()),
         ("--mx", exchanger(&pki).implicit().listen()),
     ] {
-        let (report, code) = looked(&admin, &pki, &[option, &local(port), "--timeout", "1"]);
+        let (report, code) = looked(&admin, &pki, &[option, &local(port), "--timeout", "3"]);
         let (mark, seen) = check(&report, "answers");
         assert_eq!((mark.as_str(), code), ("fault", 4));
         assert_eq!(seen, "it says nothing in the clear: it begins with TLS");

@@ -71,7 +71,7 @@ fn servers_that_mean_harm_come_to_an_end() {
             let (report, code) = looked(&admin, &pki, &[option, &local(port), "--timeout", "1"]);
             assert!(matches!(code, 3 | 4), "{option}: {report:#}");
             assert!(
-                start.elapsed() < Duration::from_secs(12),
+                start.elapsed() < Duration::from_secs(30),
                 "{:?}",
                 start.elapsed()
             );

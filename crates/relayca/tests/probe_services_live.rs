@@ -9,6 +9,7 @@ use authority::{Admin, Outcome};
 use serde_json::Value;
 use services::{Pki, check, verdict, with_roots};
 use xtask::lab::{Dovecot, DovecotSetup, Instance, Port, Setup};
+use xtask::main_job::SOON;
 
 /// A Postfix with a mail exchanger on its own port, submission, and submissions.
 struct Server {
@@ -261,7 +262,7 @@ fn implicit_tls_on_a_port_for_starttls_is_told() {
     let server = Server::start(&pki, closed(&pki), &SUBMISSIONS, &SUBMISSION);
     let (reports, code) = looked(
         &pki,
-        &["--submission", &at(&server.submission), "--timeout", "2"],
+        &["--submission", &at(&server.submission), "--timeout", "5"],
     );
     let (mark, seen) = check(&reports[0], "answers");
     assert_eq!((mark.as_str(), code), ("fault", 4));
@@ -308,9 +309,8 @@ fn a_submission_service_without_its_sasl_server_is_told_so() {
     );
     let hint = reports[0]["checks"][4]["hint"].as_str().unwrap();
     assert!(hint.contains("no SASL authentication mechanisms"), "{hint}");
-    let log = server.postfix.log();
-    assert!(
-        log.contains("fatal: no SASL authentication mechanisms"),
-        "{log}"
-    );
+    server
+        .postfix
+        .wait_for_log("fatal: no SASL authentication mechanisms", SOON)
+        .unwrap();
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::lab::{Instance, Port, Setup, Sink, Tree};
-use xtask::main_job::{Admin, MAIL_HOST, Pair, RELAY};
+use xtask::main_job::{Admin, MAIL_HOST, Pair, RELAY, SOON};
 
 use super::scenario::{From, closed};
 
@@ -56,11 +56,8 @@ pub fn holds(admin: Admin, relay: &Tree, mail_host: &Tree, from: From) -> Result
         known.stdout
     );
     pair.relays("someone@example.net")?;
-    let log = pair.mail_host.log();
-    ensure!(
-        log.contains(&format!("Verified TLS connection established to {RELAY}")),
-        "no verified TLS: {log}"
-    );
+    let verified = format!("Verified TLS connection established to {RELAY}");
+    pair.mail_host.wait_for_log(&verified, SOON)?;
     closed(&pair)?;
     for (side, before) in sides.iter().zip(before) {
         side.run("uninstall")?;

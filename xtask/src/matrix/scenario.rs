@@ -169,16 +169,11 @@ pub fn holds(admin: Admin, relay: &Tree, mail_host: &Tree, change: &Change) -> R
     pair.issue(&[])?;
     afterwards(&pair, change)?;
     pair.relays("someone@example.net")?;
-    let log = pair.mail_host.log();
-    ensure!(
-        log.contains(&format!("Verified TLS connection established to {RELAY}")),
-        "no verified TLS: {log}"
-    );
+    let verified = format!("Verified TLS connection established to {RELAY}");
+    pair.mail_host.wait_for_log(&verified, SOON)?;
     if let Change::Tls(version) = change {
-        ensure!(
-            log.contains(&format!("{version} with cipher")),
-            "not {version}: {log}"
-        );
+        let version = format!("{version} with cipher");
+        pair.mail_host.wait_for_log(&version, SOON)?;
     }
     closed(&pair)?;
     match change {
