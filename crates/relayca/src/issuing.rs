@@ -30,7 +30,7 @@ pub const LONGEST_BUNDLE: usize = 64 << 20;
 pub struct Issuing<'a> {
     /// The opened CA that signs.
     pub authority: &'a Authority,
-    /// Every CA that the host has to trust, that one first.
+    /// Every CA that the host has to trust, the newest first.
     pub trusted: &'a [Certificate],
     /// The settings.
     pub settings: &'a Settings,
